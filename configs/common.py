@@ -1,0 +1,76 @@
+"""The keys that every study has, with the defaults of the method."""
+
+import ml_collections
+
+
+def base() -> ml_collections.ConfigDict:
+    """EMO-DB, IS10, W-div; sizes and schedule for two CPU cores."""
+    c = ml_collections.ConfigDict()
+
+    c.corpus = corpus = ml_collections.ConfigDict()
+    corpus.name = "emodb"
+    corpus.root = ""  # folder of the corpus as distributed; empty: the embedded table
+    corpus.table = ""  # or a feature table (npz, csv, parquet)
+    corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
+
+    c.features = features = ml_collections.ConfigDict()
+    features.set = "IS10"  # any openSMILE set by name
+    features.cache = "~/.cache/sergan/features"
+    features.workers = 0  # 0: all cores
+
+    c.source = "speech"  # "speech", "corpus", or a path to audio or to a feature table
+    c.normalisations = ("train", "speaker")  # two arms, never mixed
+    c.seeds = 3  # of the classifiers, for each GAN seed
+    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: every synthetic row
+    c.real_share = 0.5  # of the weight, where real and synthetic rows train a classifier together
+
+    c.gan = gan = ml_collections.ConfigDict()
+    gan.loss = "wdiv"  # "wdiv" or "gan" (JS)
+    gan.seeds = 1
+    gan.generator = (64, 64)
+    gan.critic = (64, 64)
+    gan.classifier = (64, 64)
+    gan.residual = True
+    gan.slope = 0.2
+    gan.dropout = 0.2  # in pre-training
+    gan.cycle_reduction = "sum"  # "sum" (the papers' squared norm) or "mean"
+    gan.classifier_data = "real"  # what C learns from: "real", "fake" or "both"
+    gan.batch_size = 64
+    gan.generator_updates = 2
+    gan.critic_updates = 1
+    gan.adam_b1 = 0.5
+    gan.adam_b2 = 0.9
+    gan.ema_decay = 0.9
+    gan.pretrain_epochs = 20  # an epoch is a pass over the rows of one emotion
+    gan.epochs = 400
+    gan.decay_epochs = 50
+    gan.decay_factor = 0.8
+    gan.decay_floor = 0.0
+
+    c.hypers = hypers = ml_collections.ConfigDict()  # traced: a change compiles nothing
+    hypers.lambda_cyc = 5.0
+    hypers.lambda_cls = 2.0
+    hypers.lambda_id = 0.0
+    hypers.penalty_k = 2.0
+    hypers.penalty_p = 6.0
+    hypers.smoothing = 0.9
+    hypers.lr_g = 5e-4
+    hypers.lr_c = 5e-4
+    hypers.lr_cls = 5e-4
+
+    c.training = training = ml_collections.ConfigDict()
+    training.log_every = 20  # steps per compiled chunk
+    training.save_every = 100
+    training.members_per_group = 0  # 0: as many as the memory holds
+
+    c.svm = svm = ml_collections.ConfigDict()
+    svm.C = 1e-3
+
+    c.dnn = dnn = ml_collections.ConfigDict()
+    dnn.hidden = (100, 100)
+    dnn.dropout = 0.1
+    dnn.l2 = 3e-3
+    dnn.learning_rate = 1e-3
+    dnn.batch_size = 64
+    dnn.steps = 500
+    return c

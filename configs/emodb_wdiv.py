@@ -1,0 +1,68 @@
+"""CycleGANs with Wasserstein divergence on EMO-DB (Shilandari et al. 2022; Bao et al. 2019).
+
+python launch.py --config=configs/emodb_wdiv.py             two CPU cores, see README.md for time and score
+python launch.py --config=configs/emodb_wdiv.py:debug       seconds, every code path
+python launch.py --config=configs/emodb_wdiv.py:paper       Shilandari's sizes and schedule; an accelerator
+python launch.py --config=configs/emodb_wdiv.py:bao         Bao's sizes, schedule and loss; an accelerator
+"""
+
+import ml_collections
+
+from configs.common import base
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """The default study, or one of the presets debug, paper, bao."""
+    config = base()
+    presets = {"": lambda _: None, "debug": _debug, "paper": _paper, "bao": _bao}
+    if arg not in presets:
+        raise ValueError(f"no preset {arg!r} in configs/emodb_wdiv.py; there are {', '.join(presets)[2:]}")
+    presets[arg](config)
+    return config
+
+
+def _debug(config: ml_collections.ConfigDict) -> None:
+    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
+    config.gan.pretrain_epochs = 2
+    config.gan.epochs = 4
+    config.training.log_every = 2
+    config.training.save_every = 2
+    config.seeds = 2
+    config.amount = 2.0
+    config.dnn.hidden = (8,)
+    config.dnn.steps = 20
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+    gan = config.gan
+    gan.generator = (1000, 500, 1000)
+    gan.critic = gan.classifier = (800, 800)
+    gan.residual = False
+    gan.classifier_data = "fake"
+    gan.batch_size = 128
+    gan.pretrain_epochs = 5000
+    gan.epochs = 2000
+    gan.ema_decay = 0.0
+    config.hypers.lambda_cyc = 1.0
+    _paper_schedule(config)
+
+
+def _bao(config: ml_collections.ConfigDict) -> None:
+    gan = config.gan
+    gan.loss = "gan"
+    gan.generator = (1000, 500, 1000)
+    gan.critic = (1000, 1000)
+    gan.classifier = (100, 100)
+    gan.residual = False
+    gan.classifier_data = "fake"
+    gan.pretrain_epochs = 10_000
+    gan.epochs = 2000
+    gan.ema_decay = 0.0
+    _paper_schedule(config)
+
+
+def _paper_schedule(config: ml_collections.ConfigDict) -> None:
+    config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
+    config.gan.adam_b1, config.gan.adam_b2 = 0.9, 0.999  # Adam's own; the papers name none
+    config.training.log_every = 50
+    config.training.save_every = 500

@@ -1,0 +1,232 @@
+"""A study from its config to its report, stage after stage; run again, it continues where it stopped."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from sergan import writers
+from sergan.errors import UserError
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
+
+
+def run(config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str, workdir: Path) -> str:
+    """Runs what is not done yet in `workdir`; returns the table of results as text.
+
+    Raises:
+      UserError: wrong input, or a run folder that was made with another config.
+    """
+    record = _record(workdir, config, overrides, command)
+    if record["ended"]:
+        from sergan import report
+
+        return _closing(workdir, report, "was finished before; everything is found done")
+    return _Stages(workdir, record).all(config)
+
+
+class _Stages:
+    """The stages of one run, each with its time in config.json."""
+
+    def __init__(self, workdir: Path, record: dict[str, Any]) -> None:
+        self._workdir, self._record = workdir, record
+
+    def all(self, config: ml_collections.ConfigDict) -> str:
+        from experiments import classify, study, synthesise, train
+        from sergan import members, metrics, report
+
+        run = self._workdir
+        resolved = self._timed("features", lambda: _prepare(study, config, run))
+        if not self._record["started"]:
+            self._start(resolved, members.group_size(resolved.gan, len(resolved.members)))
+        size = self._record["members_per_group"]
+        self._timed("train", lambda: train.train(resolved, run, size))
+        self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
+        if not (run / "predictions.csv").exists():
+            self._timed("classify", lambda: classify.classify(resolved, run))
+        self._timed("report", lambda: _report(run, metrics, report))
+        self._record["ended"] = _now()
+        self._save()
+        report.write(run)
+        return _closing(run, report, "finished")
+
+    def _start(self, resolved: Any, fitting: int) -> None:
+        import jax
+
+        from experiments import study
+
+        devices = [str(device) for device in jax.devices()]
+        wanted = resolved.config.training.members_per_group or fitting
+        self._record |= {"started": _now(), "devices": devices, "members_per_group": wanted}
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        study.keep(resolved, self._workdir)
+        self._save()
+
+    def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            seconds = self._record["stages"].get(stage, 0.0) + time.monotonic() - started
+            self._record["stages"][stage] = round(seconds, 1)
+            if self._record["started"]:
+                self._save()
+
+    def _save(self) -> None:
+        writers.write_json(self._workdir / "config.json", self._record)
+
+
+def _prepare(study: Any, config: ml_collections.ConfigDict, run: Path) -> Any:
+    if (run / "features.parquet").exists():
+        return study.restore(config, run)
+    with writers.Progress("features", 1) as progress:
+        return study.prepare(config, progress)
+
+
+def _report(run: Path, metrics: Any, report: Any) -> None:
+    import pandas as pd
+
+    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str, "speaker": str})
+    writers.write_frame(run / "results.csv", metrics.results(predictions))
+    report.write(run)
+
+
+def _closing(run: Path, report: Any, what: str) -> str:
+    import pandas as pd
+
+    table = report.table_text(pd.read_csv(run / "results.csv"))
+    return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
+
+
+def _record(
+    workdir: Path, config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str
+) -> dict[str, Any]:
+    """config.json of this run folder: the one that is there, if it is of the same config."""
+    values = json.loads(config.to_json())
+    path = workdir / "config.json"
+    if not path.exists():
+        if workdir.exists() and any(workdir.iterdir()):
+            raise UserError(f"{workdir}: not empty and not a run folder; name another with --workdir")
+        return {
+            "config": values,
+            "overrides": overrides,
+            "command": command,
+            "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
+            "machine": f"{platform.machine()}, {platform.system()}, {_cores()} cores",
+            "devices": [],
+            "commit": _commit(),
+            "members_per_group": 0,
+            "started": None,
+            "ended": None,
+            "stages": {},
+        }
+    record = writers.read_json(path)
+    different = [f"config.{key}" for key in _differences(record["config"], values)]
+    if different:
+        raise UserError(
+            f"{workdir}: made with another config ({', '.join(different[:5])} differ); "
+            "name another folder with --workdir, or leave --workdir away"
+        )
+    return record
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [] if old == new else [prefix]
+    keys = list(dict.fromkeys([*old, *new]))
+    names = {key: f"{prefix}.{key}" if prefix else key for key in keys}
+    return [d for key in keys for d in _differences(old.get(key), new.get(key), names[key])]
+
+
+def _commit() -> str:
+    root = Path(__file__).parent
+    try:
+        git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(git, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _cores() -> int:
+    import os
+
+    return os.cpu_count() or 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def open_run(workdir: Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+    """Config and record of a run folder.
+
+    Raises:
+      UserError: there is no run there.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        raise UserError(f"{workdir}: no config.json there; name a run folder with --workdir")
+    record = writers.read_json(path)
+    return ml_collections.ConfigDict(record["config"], convert_dict=True), record
+
+
+def synthesize(workdir: Path, out: Path, per_class: int, source: str) -> str:
+    """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
+    from experiments import study, synthesise
+    from sergan import features, synthesis
+
+    synthesis.check_ending(out)
+    config, _ = open_run(workdir)
+    resolved = study.restore(config, workdir)
+    table = resolved.source
+    if source:
+        spec = config.features
+        with writers.Progress("features", 1) as progress:
+            table = features.source_table(
+                source, resolved.corpus, spec.set, spec.cache, spec.workers, progress
+            )
+    count = synthesise.synthesise_more(resolved, workdir, out, per_class, table)
+    return f"{out}: {count} rows, {per_class} of each of {', '.join(resolved.classes)}"
+
+
+def inspect(config: ml_collections.ConfigDict) -> str:
+    """What would be run on which data; trains nothing."""
+    from experiments import study
+    from sergan import members
+
+    resolved = study.prepare(config)
+    corpus, gan = resolved.corpus, resolved.gan
+    lines = [f"{'speaker':<16}" + "".join(f"{emotion:>12}" for emotion in resolved.classes) + f"{'all':>8}"]
+    for speaker in [*sorted(set(corpus.speakers_U.tolist())), ""]:
+        rows = corpus.speakers_U == speaker if speaker else corpus.speakers_U != ""
+        counts = [int((corpus.emotions_U[rows] == emotion).sum()) for emotion in resolved.classes]
+        lines.append(f"{speaker or 'all':<16}" + "".join(f"{n:>12}" for n in counts) + f"{sum(counts):>8}")
+    size = config.training.members_per_group or members.group_size(gan, len(resolved.members))
+    mebibytes = members.bytes_per_member(gan) / 2**20
+    lines += [
+        "",
+        f"features: {len(corpus.names_D)} ({corpus.extractor})",
+        f"source: {config.source}, {len(resolved.source.ids_U)} rows of "
+        f"{len(set(resolved.source.speakers_U.tolist()))} speakers",
+        f"folds: {len(resolved.folds)}, one for each held-out speaker",
+        f"CycleGANs: {len(resolved.members)} members of {gan.emotions} emotions, "
+        f"{gan.pretrain_steps} + {gan.steps} steps each, {mebibytes:.0f} MiB each, {size} at a time",
+        f"classifiers: real, {gan.loss}, real+{gan.loss} ({resolved.amount} sets) on "
+        f"{', '.join(config.normalisations)}, {config.seeds} seeds for each of {config.gan.seeds} GAN seeds",
+    ]
+    return "\n".join(lines)
+
+
+def main_command(argv: list[str]) -> str:
+    """The command as typed, for the record."""
+    import shlex
+
+    return "python " + shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else sys.executable

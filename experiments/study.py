@@ -1,0 +1,215 @@
+"""A config with everything that follows from it before any work: rows, folds, networks, members."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sergan import features, folds, members
+from sergan.corpora import tables
+from sergan.corpora.tables import FeatureTable
+from sergan.cyclegan import GanConfig
+from sergan.errors import UserError
+from sergan.folds import Fold
+from sergan.members import Member, View
+
+NORMALISATIONS = ("train", "speaker")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The resolved study.
+
+    `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `members` are all CycleGANs
+    that are to be trained.
+    """
+
+    config: Any
+    classes: tuple[str, ...]
+    corpus: FeatureTable
+    source: FeatureTable
+    folds: list[Fold]
+    gan: GanConfig
+    members: list[Member]
+
+    @cached_property
+    def tables(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Normalisation -> (corpus rows x_UxD, source rows x_SxD); "train" leaves rows as they are."""
+        rows = {
+            "train": lambda: (self.corpus.x_UxD, self.source.x_UxD),
+            "speaker": lambda: (folds.by_speaker(self.corpus), folds.by_speaker(self.source)),
+        }
+        return {name: rows[name]() for name in self.config.normalisations}
+
+    @property
+    def amount(self) -> float:
+        """Synthetic sets added, each as large as the real training set (mean over the folds)."""
+        sets = [len(self.classes) * self.per_class(fold) / len(fold.train_R) for fold in self.folds]
+        return round(float(np.mean(sets)), 1)
+
+    def per_class(self, fold: Fold) -> int:
+        """Synthetic rows of each class that a classifier of the fold gets."""
+        if self.config.amount == 0:
+            return len(folds.source_rows(fold, self.source))
+        return round(self.config.amount * len(fold.train_R) / len(self.classes))
+
+    def view(self, member: Member) -> View:
+        """What the member's fold lets it see, with the min-max scaler fitted on exactly that."""
+        fold = self.folds[member.fold]
+        x_UxD, x_SxD = self.tables[member.normalisation]
+        source_R = folds.source_rows(fold, self.source)
+        folds.check_rows(fold, self.corpus, fold.train_R)
+        emotion_R = self.corpus.emotions_U[fold.train_R]
+        target_KxR = tuple(fold.train_R[emotion_R == emotion] for emotion in self.classes)
+        scaler = folds.min_max(np.concatenate([x_SxD[source_R], x_UxD[fold.train_R]]))
+        return View(source_R, target_KxR, scaler)
+
+
+def prepare(config: Any, progress: Any = None) -> Study:
+    """Everything before work: reads or extracts the rows, makes folds and members, and checks all of it.
+
+    Raises:
+      UserError: whatever the user can mend, before anything is trained or written.
+    """
+    check(config)
+    spec = config.features
+    settings = (spec.set, spec.cache, spec.workers, progress)
+    everything = features.corpus_table(config.corpus.name, config.corpus.root, config.corpus.table, *settings)
+    corpus = _labelled(config, everything)
+    if config.source == "corpus":
+        return assemble(config, corpus, everything.unlabelled())
+    return assemble(config, corpus, features.source_table(config.source, corpus, *settings))
+
+
+def restore(config: Any, run: Path) -> Study:
+    """The study of a run folder, from the rows that it keeps: no audio is needed any more."""
+    return assemble(config, tables.read(run / "features.parquet"), tables.read(run / "source.parquet"))
+
+
+def keep(study: Study, run: Path) -> None:
+    """Writes the rows into the run folder."""
+    tables.write(study.source, run / "source.parquet")
+    tables.write(study.corpus, run / "features.parquet")
+
+
+def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
+    """Folds, network sizes and members for given rows."""
+    classes = _classes(config, corpus)
+    splits = folds.loso(corpus, classes)
+    gan = gan_config(config, len(corpus.names_D), splits, classes)
+    point = {name: float(value) for name, value in config.hypers.items()}
+    plan = members.plan(tuple(config.normalisations), splits, config.gan.seeds, [point])
+    study = Study(config, classes, corpus, source, splits, gan, plan)
+    for fold in splits:
+        have, want = len(folds.source_rows(fold, source)), study.per_class(fold)
+        if want > have:
+            raise UserError(
+                f"config.amount={config.amount} needs {want} synthetic rows per class when "
+                f"{' '.join(fold.held_out)} is held out, the source has {have}"
+            )
+    return study
+
+
+def check(config: Any) -> None:
+    """Raises UserError for a value that cannot work, naming its key."""
+    unknown = [name for name in config.normalisations if name not in NORMALISATIONS]
+    choices = {
+        "normalisations": (unknown[0] if unknown else NORMALISATIONS[0], NORMALISATIONS),
+        "gan.loss": (config.gan.loss, ("wdiv", "gan")),
+        "gan.cycle_reduction": (config.gan.cycle_reduction, ("sum", "mean")),
+        "gan.classifier_data": (config.gan.classifier_data, ("real", "fake", "both")),
+    }
+    for key, (value, known) in choices.items():
+        if value not in known:
+            raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
+    positive = {
+        "seeds": config.seeds,
+        "gan.seeds": config.gan.seeds,
+        "gan.batch_size": config.gan.batch_size,
+        "gan.epochs": config.gan.epochs,
+        "gan.decay_epochs": config.gan.decay_epochs,
+        "gan.generator_updates": config.gan.generator_updates,
+        "gan.critic_updates": config.gan.critic_updates,
+        "training.log_every": config.training.log_every,
+        "training.save_every": config.training.save_every,
+        "svm.C": config.svm.C,
+        "dnn.steps": config.dnn.steps,
+        "dnn.batch_size": config.dnn.batch_size,
+        "normalisations": len(config.normalisations),
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise UserError(f"config.{key} must be above 0, it is {value}")
+    if not 0 < config.real_share < 1:
+        raise UserError(f"config.real_share must lie between 0 and 1, it is {config.real_share}")
+    zero_or_more = {"amount": config.amount, "gan.pretrain_epochs": config.gan.pretrain_epochs}
+    zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
+    for key, value in zero_or_more.items():
+        if not 0 <= value < float("inf"):
+            raise UserError(f"config.{key} must be 0 or more, it is {value}")
+
+
+def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, ...]) -> GanConfig:
+    """The static part of the CycleGANs. An epoch is a pass over the mean number of rows of an emotion.
+
+    Raises:
+      UserError: a number of steps that the chunk length does not divide.
+    """
+    gan = config.gan
+    rows = np.mean([len(fold.train_R) for fold in splits]) / len(classes)
+    epoch = max(1, round(float(rows) / gan.batch_size))
+    chunk = config.training.log_every
+    steps = {
+        "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
+        "gan.epochs": gan.epochs * epoch,
+        "training.save_every": config.training.save_every,
+    }
+    for key, count in steps.items():
+        if count % chunk:
+            raise UserError(
+                f"config.{key} comes to {count} steps, which config.training.log_every={chunk} does not divide"
+            )
+    return GanConfig(
+        features=width,
+        emotions=len(classes),
+        loss=gan.loss,
+        generator=tuple(gan.generator),
+        critic=tuple(gan.critic),
+        classifier=tuple(gan.classifier),
+        residual=gan.residual,
+        slope=gan.slope,
+        dropout=gan.dropout,
+        cycle_reduction=gan.cycle_reduction,
+        identity=config.hypers.lambda_id > 0,
+        classifier_data=gan.classifier_data,
+        batch_size=gan.batch_size,
+        generator_updates=gan.generator_updates,
+        critic_updates=gan.critic_updates,
+        adam_b1=gan.adam_b1,
+        adam_b2=gan.adam_b2,
+        ema_decay=gan.ema_decay,
+        pretrain_steps=gan.pretrain_epochs * epoch,
+        steps=gan.epochs * epoch,
+        decay_steps=gan.decay_epochs * epoch,
+        decay_factor=gan.decay_factor,
+        decay_floor=gan.decay_floor,
+    )
+
+
+def _labelled(config: Any, table: FeatureTable) -> FeatureTable:
+    return table.select(np.flatnonzero(np.isin(table.emotions_U, _classes(config, table))))
+
+
+def _classes(config: Any, table: FeatureTable) -> tuple[str, ...]:
+    present = sorted(set(table.emotions_U.tolist()) - {""})
+    classes = tuple(config.corpus.classes) or tuple(present)
+    for emotion in classes:
+        if emotion not in present:
+            raise UserError(
+                f"config.corpus.classes: no row has the emotion {emotion!r}; there are {', '.join(present)}"
+            )
+    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
+        raise UserError(f"config.corpus.classes: two or more different emotions, not {classes}")
+    return classes

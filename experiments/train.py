@@ -1,0 +1,154 @@
+"""Trains the CycleGANs of a study, group after group, and leaves their generators in the run folder."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.interrupts import Interrupts
+from experiments.study import Study
+from sergan import cyclegan, members, writers
+from sergan.checkpoint import Checkpoints, restore_tree, save_tree
+from sergan.cyclegan import GanConfig
+from sergan.members import Member
+
+
+def train(study: Study, run: Path, size: int) -> None:
+    """Trains what is not trained yet, `size` members at a time; resumes a group from its newest checkpoint."""
+    gan, chunk = study.gan, study.config.training.log_every
+    pretrain = members.make_chunk(cyclegan.make_pretrain_step(gan), chunk)
+    joint = members.make_chunk(cyclegan.make_step(gan), chunk)
+    total_steps = gan.pretrain_steps + gan.steps
+    groups = members.groups(study.members, size)
+    with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
+        for number, group in enumerate(groups):
+            if generators_path(run, number).exists():
+                progress((number + 1) * total_steps)
+                continue
+            trainer = _Group(study, run, number, group)
+            while trainer.step < total_steps:
+                means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
+                progress(number * total_steps + trainer.step, **means)
+                if interrupts.asked and trainer.step < total_steps:
+                    trainer.save()
+                    raise KeyboardInterrupt
+            trainer.finish()
+
+
+class _Group:
+    """The members of one group on the device, and their part of the run folder."""
+
+    def __init__(self, study: Study, run: Path, number: int, group: list[Member]) -> None:
+        self._study, self._run, self._number, self._group = study, run, number, group
+        self._views = [study.view(member) for member in group]
+        x_UxD, x_SxD = study.tables[group[0].normalisation]
+        self._data = members.shard_data(members.stack_views(x_SxD, x_UxD, self._views), len(group))
+        self._hypers = members.shard(members.stack_hypers(group), len(group))
+        self._checkpoints = Checkpoints(run / "checkpoints" / f"group_{number:03d}")
+        state = members.shard(members.init(study.gan, group), len(group))
+        self._state = state if self._checkpoints.latest() is None else self._checkpoints.restore(state)
+        self.step = self._checkpoints.latest() or 0
+        self._forget_metrics_after(self.step)
+        self._started = time.monotonic()
+
+    def advance(self, chunk: Any) -> dict[str, float]:
+        """One chunk: trains, logs, saves when due. Returns the mean losses for the progress bar."""
+        phase = "pretrain" if self.step < self._study.gan.pretrain_steps else "train"
+        self._state, metrics = chunk(self._hypers, self._data, self._state)
+        metrics = {name: np.asarray(values_MxK) for name, values_MxK in metrics.items()}
+        self.step += self._study.config.training.log_every
+        self._log(phase, metrics)
+        if self.step % self._study.config.training.save_every == 0:
+            self.save()
+        return {
+            name: float(np.nanmean(metrics[name]))
+            for name in ("critic_T", "cycle", "class")
+            if name in metrics
+        }
+
+    def save(self) -> None:
+        """The whole state, so that the same command goes on from here."""
+        self._checkpoints.save(self.step, self._state)
+
+    def finish(self) -> None:
+        """Writes the generators and the members' lines, then drops the train state."""
+        stop_M, finite_M = np.asarray(self._state.step), np.asarray(self._state.finite)
+        lines = [
+            line for line in writers.read_lines(self._run / "members.jsonl") if line["group"] != self._number
+        ]
+        for place, member in _distinct(self._group):
+            status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
+            fold = self._study.folds[member.fold]
+            lines.append(
+                {
+                    "member": member.index,
+                    "group": self._number,
+                    "group_size": len(self._group),
+                    "place": place,
+                    "normalisation": member.normalisation,
+                    "fold": member.fold,
+                    "held_out": " ".join(fold.held_out),
+                    "seed": member.seed,
+                    "point": member.point,
+                    "hypers": dict(member.hypers),
+                    "status": status,
+                }
+            )
+        writers.write_lines(self._run / "members.jsonl", sorted(lines, key=lambda line: line["member"]))
+        save_tree(generators_path(self._run, self._number), self._state.ema)
+        self._checkpoints.close()
+        shutil.rmtree(self._run / "checkpoints" / f"group_{self._number:03d}")
+
+    def _log(self, phase: str, metrics: dict[str, np.ndarray]) -> None:
+        seconds = round(time.monotonic() - self._started, 2)
+        writers.append_lines(
+            self._run / "metrics.jsonl",
+            (
+                {
+                    "step": self.step,
+                    "seconds": seconds,
+                    "phase": phase,
+                    "member": member.index,
+                    "emotion": emotion,
+                }
+                | {name: _short(values_MxK[place, k]) for name, values_MxK in metrics.items()}
+                for place, member in _distinct(self._group)
+                for k, emotion in enumerate(self._study.classes)
+            ),
+        )
+
+    def _forget_metrics_after(self, step: int) -> None:
+        """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
+        path, indices = self._run / "metrics.jsonl", {member.index for member in self._group}
+        lines = writers.read_lines(path)
+        writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
+
+
+def generators_path(run: Path, group: int) -> Path:
+    """Where the generators of a trained group are."""
+    return run / "checkpoints" / f"generators_{group:03d}"
+
+
+def restore_generators(config: GanConfig, run: Path, number: int, size: int) -> Any:
+    """Generators [M] of a trained group of `size` members.
+
+    Raises:
+      UserError: not there, or of another architecture.
+    """
+    abstract = jax.eval_shape(
+        lambda: jax.vmap(lambda k: cyclegan.init(config, k).ema)(jax.random.split(jax.random.key(0), size))
+    )
+    return restore_tree(generators_path(run, number), abstract)
+
+
+def _distinct(group: list[Member]) -> list[tuple[int, Member]]:
+    """(place, member) without the copies that fill a group up."""
+    places = {member.index: (place, member) for place, member in reversed(list(enumerate(group)))}
+    return sorted(places.values())
+
+
+def _short(value: float) -> float:
+    return float(f"{float(value):.6g}")

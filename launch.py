@@ -1,0 +1,80 @@
+"""sergan: GAN data augmentation for speech emotion recognition.
+
+python launch.py --config=configs/emodb_wdiv.py[:preset] [--config.key=value ...] [--workdir=RUN]
+python launch.py --config=... --mode=inspect
+python launch.py --mode=synthesize --workdir=RUN --out=FILE.parquet --per_class=200 [--source=PATH]
+python launch.py --mode=report --workdir=RUN
+"""
+
+import re
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import run
+from sergan.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
+MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
+WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
+OUT = flags.DEFINE_string("out", "", "Where synthesize writes: .parquet, .csv or .npz.")
+PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
+SOURCE = flags.DEFINE_string(
+    "source", "", "Other speech for synthesize: a folder of audio or a feature table."
+)
+DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
+
+
+def dispatch(command: str) -> str:
+    """Carries out what the flags say; returns what to print."""
+    if MODE.value in ("run", "inspect"):
+        if CONFIG.value is None:
+            raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
+        overrides = config_flags.get_override_values(flags.FLAGS["config"])
+        if MODE.value == "inspect":
+            return run.inspect(CONFIG.value)
+        return run.run(CONFIG.value, overrides, command, Path(WORKDIR.value or default_workdir(overrides)))
+    if not WORKDIR.value:
+        raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
+    if MODE.value == "report":
+        return run.report(Path(WORKDIR.value))
+    if not OUT.value:
+        raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz)")
+    return run.synthesize(Path(WORKDIR.value), Path(OUT.value), PER_CLASS.value, SOURCE.value)
+
+
+def default_workdir(overrides: dict) -> Path:
+    """runs/<config>-<preset and overrides>."""
+    file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
+    parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
+    return Path("runs") / re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))[:150]
+
+
+def main(argv: list[str]) -> int:
+    """0 done, 1 a run failed, 2 wrong usage or input, 3 interrupted and saved."""
+    debug = "--debug_errors" in argv
+    try:
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise UserError(f"not a flag: {rest[1]}")
+        print(dispatch("python " + shlex.join(argv)))
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted; what is done is saved, the same command goes on", file=sys.stderr)
+        return 3
+    except (UserError, flags.Error) as error:
+        code, text = 2, str(error)
+    except Exception as error:
+        code, text = 1, f"{type(error).__name__}: {error}"
+    if debug:
+        traceback.print_exc()
+    print(f"launch.py: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

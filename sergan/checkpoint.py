@@ -1,0 +1,93 @@
+"""Saving and restoring train states and trained generators; the only file that knows Orbax."""
+
+from typing import Any
+
+import jax
+from etils import epath
+from orbax.checkpoint import v1 as ocp
+
+from sergan.errors import UserError
+
+
+class Checkpoints:
+    """The newest train state of one group of members; an unfinished save never counts."""
+
+    def __init__(self, directory: epath.PathLike, keep: int = 1) -> None:
+        self._directory = epath.Path(directory)
+        self._checkpointer = ocp.training.Checkpointer(
+            self._directory,
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    def latest(self) -> int | None:
+        """Step of the newest whole checkpoint, or None."""
+        newest = self._checkpointer.latest
+        return None if newest is None else newest.step
+
+    def save(self, step: int, state: Any) -> None:
+        """Writes `state` under `step`, then drops older ones."""
+        self._checkpointer.save(step, state, overwrite=True)
+
+    def restore(self, state: Any) -> Any:
+        """The newest checkpoint, in the structure, shapes and shardings of `state` (abstract or not).
+
+        Raises:
+          UserError: it was written by another architecture.
+        """
+        step = self.latest()
+        where = self._directory / str(step)
+        _check_shapes(self._checkpointer.metadata(step).metadata, state, where)
+        return self._checkpointer.load(step, jax.tree.map(_abstract, state))
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._checkpointer.close()
+
+
+def save_tree(path: epath.PathLike, tree: Any) -> None:
+    """Writes a tree of arrays as one checkpoint; the folder appears only when it is whole."""
+    ocp.save(epath.Path(path), tree, overwrite=True)
+
+
+def restore_tree(path: epath.PathLike, tree: Any) -> Any:
+    """A tree written by `save_tree`, in the structure and shapes of `tree` (`jax.ShapeDtypeStruct` leaves).
+
+    Raises:
+      UserError: there is none, it is damaged, or it was written by another architecture.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint; run the training of this run folder to its end first")
+    try:
+        metadata = ocp.metadata(path).metadata
+    except (ocp.errors.InvalidLayoutError, FileNotFoundError, ValueError) as error:
+        raise UserError(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
+    _check_shapes(metadata, tree, path)
+    return ocp.load(path, jax.tree.map(_abstract, tree))
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+
+
+def _check_shapes(saved: Any, wanted: Any, where: epath.Path) -> None:
+    """Names the first array that the checkpoint has otherwise than the config says."""
+    saved_shapes, wanted_shapes = _shapes(saved), _shapes(wanted)
+    for name in sorted(saved_shapes.keys() | wanted_shapes.keys()):
+        if saved_shapes.get(name) != wanted_shapes.get(name):
+            raise UserError(
+                f"{where}: a checkpoint of another architecture: {name} is {saved_shapes.get(name, 'absent')} "
+                f"there and {wanted_shapes.get(name, 'absent')} in the config; use the run folder's own config"
+            )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes by name, whatever the containers: Orbax returns tuples and dataclasses as dictionaries."""
+
+    def name(path: tuple) -> str:
+        return "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
+
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}

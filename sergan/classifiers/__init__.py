@@ -1,0 +1,1 @@
+"""Classifiers of emotion from rows; each has the signature of `tasks.FitPredict`."""

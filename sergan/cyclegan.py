@@ -1,0 +1,315 @@
+"""One member: N emotion CycleGANs vmapped over the emotions, with a shared auxiliary classifier.
+
+G maps source -> target, F target -> source; critic T judges targets, critic S sources (Bao et al. 2019,
+Shilandari et al. 2022). Everything here is one member's; `members` batches it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sergan import losses, nets, rngs
+from sergan.state import GanState, Hypers
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """What is compiled into a step; two configs that are equal share one program."""
+
+    features: int
+    emotions: int
+    loss: str  # "wdiv" | "gan"
+    generator: tuple[int, ...]
+    critic: tuple[int, ...]
+    classifier: tuple[int, ...]
+    residual: bool
+    slope: float
+    dropout: float  # in pre-training only
+    cycle_reduction: str  # "sum" | "mean"
+    identity: bool  # whether the identity loss is computed at all
+    classifier_data: str  # "real" | "fake" | "both"
+    batch_size: int
+    generator_updates: int
+    critic_updates: int
+    adam_b1: float
+    adam_b2: float
+    ema_decay: float
+    pretrain_steps: int
+    steps: int  # after pre-training
+    decay_steps: int
+    decay_factor: float
+    decay_floor: float
+
+
+class GanData(NamedTuple):
+    """One member's view of the rows on the device; a batch is an index into them.
+
+    Rows are gathered, then min-max scaled with the fold's own `low_D` and `scale_D`.
+    """
+
+    source_SxD: jax.Array
+    target_UxD: jax.Array
+    source_rows_N: jax.Array  # rows of source_SxD that the fold may see, padded
+    source_count: jax.Array
+    target_rows_KxN: jax.Array  # rows of target_UxD per emotion, padded
+    target_count_K: jax.Array
+    low_D: jax.Array
+    scale_D: jax.Array
+
+
+class Nets(NamedTuple):
+    """The three kinds of network."""
+
+    gen: nets.Net
+    critic: nets.Net
+    cls: nets.Net
+
+
+Step = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
+
+
+def make_nets(config: GanConfig) -> Nets:
+    """Networks of the sizes in `config`."""
+    d, slope = config.features, config.slope
+    return Nets(
+        gen=nets.build(d, config.generator, d, slope=slope, dropout=config.dropout, residual=config.residual),
+        critic=nets.build(d, config.critic, 1, slope=slope),
+        cls=nets.build(d, config.classifier, config.emotions, slope=slope),
+    )
+
+
+def init(config: GanConfig, key: jax.Array) -> GanState:
+    """A fresh member from its root key."""
+    net, adam = make_nets(config), _adam(config)
+
+    def per_emotion(build: nets.Net, name: str) -> Any:
+        return jax.vmap(build.init)(jax.random.split(rngs.stream(key, name), config.emotions))
+
+    params = {
+        "gen": {"G": per_emotion(net.gen, "G"), "F": per_emotion(net.gen, "F")},
+        "critic": {"T": per_emotion(net.critic, "critic_T"), "S": per_emotion(net.critic, "critic_S")},
+        "cls": net.cls.init(rngs.stream(key, "C")),
+    }
+    return GanState(
+        step=jnp.zeros((), jnp.int32),
+        finite=jnp.ones((), bool),
+        params=params,
+        opt_state={name: adam.init(params[name]) for name in params},
+        ema=jax.tree.map(jnp.copy, params["gen"]),
+        key=key,
+    )
+
+
+def make_pretrain_step(config: GanConfig) -> Step:
+    """A pure step of generator pre-training: reconstruction of S and T through the cycle, with dropout."""
+    net, adam = make_nets(config), _adam(config)
+
+    def emotion_loss(gen: Any, s_BxD: jax.Array, t_BxD: jax.Array, key: jax.Array) -> Any:
+        keys = jax.random.split(key, 4)
+        fake_t = net.gen.apply(gen["G"], s_BxD, keys[0])
+        fake_s = net.gen.apply(gen["F"], t_BxD, keys[1])
+        loss = losses.cycle(net.gen.apply(gen["F"], fake_t, keys[2]), s_BxD, config.cycle_reduction)
+        loss += losses.cycle(net.gen.apply(gen["G"], fake_s, keys[3]), t_BxD, config.cycle_reduction)
+        return loss, loss
+
+    def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(rngs.stream(state.key, "pretrain"), state.step)
+        s, t = _batch(config, data, rngs.stream(key, "batch"))
+        keys = jax.random.split(rngs.stream(key, "dropout"), config.emotions)
+        grads, cycle_K = jax.vmap(jax.grad(emotion_loss, has_aux=True))(state.params["gen"], s, t, keys)
+        norm_K = _norms(grads)
+        state = _update(adam, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
+        state = state._replace(ema=_where(state.finite, state.params["gen"], state.ema))
+        return state._replace(step=state.step + state.finite), {"cycle": cycle_K, "grad_gen": norm_K}
+
+    return step
+
+
+def make_step(config: GanConfig) -> Step:
+    """A pure step of joint training: `generator_updates` of G, F and C, then `critic_updates` of the critics.
+
+    Metrics are arrays [K], one value per emotion.
+    """
+    net, adam = make_nets(config), _adam(config)
+    generator_loss = _make_generator_loss(config, net)
+    critic_loss = _make_critic_loss(config, net)
+    labels_K = jnp.arange(config.emotions)
+    taps = {name: jnp.zeros((config.batch_size, config.features)) for name in ("adv", "cyc")}
+
+    def classifier_loss(cls: Any, real_KxBxD: jax.Array, fake_KxBxD: jax.Array) -> jax.Array:
+        rows = {"real": [real_KxBxD], "fake": [fake_KxBxD], "both": [real_KxBxD, fake_KxBxD]}
+        ce = jax.vmap(lambda x, label: losses.cross_entropy(net.cls.apply(cls, x), label))
+        return sum((ce(x, labels_K).mean() for x in rows[config.classifier_data]), jnp.zeros(()))
+
+    def update_generators(
+        hypers: Hypers, data: GanData, state: GanState, key: jax.Array
+    ) -> tuple[GanState, dict[str, jax.Array]]:
+        s, t = _batch(config, data, key)
+        grad = jax.grad(generator_loss, argnums=(0, 1), has_aux=True)
+        per_emotion = jax.vmap(grad, in_axes=(0, None, 0, None, 0, 0, 0, None))
+        (grads, tap_grads), (metrics, fake_t) = per_emotion(
+            state.params["gen"], taps, state.params["critic"], state.params["cls"], s, t, labels_K, hypers
+        )
+        cls_grads = jax.grad(classifier_loss)(state.params["cls"], t, fake_t)
+        norm_K, rate = _norms(grads), _decay(config, state.step)
+        ok = jnp.all(jnp.isfinite(norm_K)) & jnp.isfinite(optax.tree.norm(cls_grads))
+        state = _update(adam, state, "gen", grads, hypers.lr_g * rate, ok)
+        state = _update(adam, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
+        ratio_K = _norms(tap_grads["cyc"]) / (_norms(tap_grads["adv"]) + 1e-12)
+        return state, metrics | {"grad_gen": norm_K, "cycle_ratio": ratio_K}
+
+    def update_critics(
+        hypers: Hypers, data: GanData, state: GanState, key: jax.Array
+    ) -> tuple[GanState, dict[str, jax.Array]]:
+        s, t = _batch(config, data, rngs.stream(key, "batch"))
+        keys = jax.random.split(rngs.stream(key, "interpolate"), config.emotions)
+        per_emotion = jax.vmap(jax.grad(critic_loss, has_aux=True), in_axes=(0, 0, 0, 0, 0, None))
+        grads, metrics = per_emotion(state.params["critic"], state.params["gen"], s, t, keys, hypers)
+        norm_K = _norms(grads)
+        rate = hypers.lr_c * _decay(config, state.step)
+        state = _update(adam, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
+        return state, metrics | {"grad_critic": norm_K}
+
+    def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(rngs.stream(state.key, "train"), state.step)
+
+        def repeat(update: Any, name: str, times: int, state: GanState) -> tuple[GanState, dict]:
+            keys = jax.random.split(rngs.stream(key, name), times)
+            state, metrics = jax.lax.scan(lambda s, k: update(hypers, data, s, k), state, keys)
+            return state, jax.tree.map(lambda m: m[-1], metrics)
+
+        state, gen_metrics = repeat(update_generators, "generators", config.generator_updates, state)
+        state, critic_metrics = repeat(update_critics, "critics", config.critic_updates, state)
+        decay = config.ema_decay
+        ema = jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, state.params["gen"])
+        state = state._replace(ema=_where(state.finite, ema, state.ema))
+        return state._replace(step=state.step + state.finite), gen_metrics | critic_metrics
+
+    return step
+
+
+def transfer(config: GanConfig, gen: Any, x_BxD: jax.Array) -> jax.Array:
+    """Rows of S (min-max scaled) through every G_i: x_BxD -> y_KxBxD. `gen` is `params["gen"]` or `ema`."""
+    net = make_nets(config).gen
+    return jax.vmap(net.apply, in_axes=(0, None))(gen["G"], x_BxD)
+
+
+def _make_generator_loss(config: GanConfig, net: Nets) -> Callable:
+    """Loss of one emotion's (G, F).
+
+    `taps` are zeros added where G(s) enters the critic and where it enters F: their gradients are those of
+    the adversarial and of the cycle loss with respect to the generated rows, at no further pass.
+    """
+    adversarial = losses.wasserstein_generator if config.loss == "wdiv" else losses.gan_generator
+    reduction = config.cycle_reduction
+
+    def loss(gen, taps, critic, cls, s_BxD, t_BxD, label, hypers):  # type: ignore[no-untyped-def]
+        fake_t = net.gen.apply(gen["G"], s_BxD)
+        fake_s = net.gen.apply(gen["F"], t_BxD)
+        gen_t = adversarial(net.critic.apply(critic["T"], fake_t + taps["adv"])[:, 0])
+        gen_s = adversarial(net.critic.apply(critic["S"], fake_s)[:, 0])
+        cycle_s = losses.cycle(net.gen.apply(gen["F"], fake_t + taps["cyc"]), s_BxD, reduction)
+        cycle_t = losses.cycle(net.gen.apply(gen["G"], fake_s), t_BxD, reduction)
+        class_loss = losses.cross_entropy(net.cls.apply(cls, fake_t), label)
+        total = gen_t + gen_s + hypers.lambda_cyc * (cycle_s + cycle_t) + hypers.lambda_cls * class_loss
+        metrics = {"gen_T": gen_t, "gen_S": gen_s, "cycle": cycle_s + cycle_t, "class": class_loss}
+        if config.identity:
+            identity = losses.identity(net.gen.apply(gen["G"], t_BxD), t_BxD, reduction)
+            identity += losses.identity(net.gen.apply(gen["F"], s_BxD), s_BxD, reduction)
+            total += hypers.lambda_id * identity
+            metrics["identity"] = identity
+        return total, (metrics, fake_t)
+
+    return loss
+
+
+def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
+    """Loss of one emotion's two critics on rows of the generators as they are."""
+
+    def one(params, real_BxD, fake_BxD, key, hypers):  # type: ignore[no-untyped-def]
+        real_B, fake_B = jnp.split(net.critic.apply(params, jnp.concatenate([real_BxD, fake_BxD]))[:, 0], 2)
+        estimate = -losses.wasserstein_critic(real_B, fake_B)
+        if config.loss == "gan":
+            return losses.gan_discriminator(real_B, fake_B, hypers.smoothing), (estimate, jnp.zeros(()))
+        x_BxD = losses.interpolate(key, real_BxD, fake_BxD)
+        penalty = losses.divergence_penalty(
+            lambda x_D: net.critic.apply(params, x_D[None])[0, 0], x_BxD, hypers.penalty_k, hypers.penalty_p
+        )
+        return losses.wasserstein_critic(real_B, fake_B) + penalty, (estimate, penalty)
+
+    def loss(critic, gen, s_BxD, t_BxD, key, hypers):  # type: ignore[no-untyped-def]
+        fake_t = jax.lax.stop_gradient(net.gen.apply(gen["G"], s_BxD))
+        fake_s = jax.lax.stop_gradient(net.gen.apply(gen["F"], t_BxD))
+        key_t, key_s = jax.random.split(key)
+        loss_t, (estimate_t, penalty_t) = one(critic["T"], t_BxD, fake_t, key_t, hypers)
+        loss_s, (estimate_s, penalty_s) = one(critic["S"], s_BxD, fake_s, key_s, hypers)
+        metrics = {
+            "critic_T": loss_t,
+            "critic_S": loss_s,
+            "wasserstein_T": estimate_t,
+            "wasserstein_S": estimate_s,
+        }
+        if config.loss == "wdiv":
+            metrics |= {"penalty_T": penalty_t, "penalty_S": penalty_s}
+        return loss_t + loss_s, metrics
+
+    return loss
+
+
+def _batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Rows drawn with replacement: s_KxBxD from the source, t_KxBxD from each emotion's targets."""
+    shape = (config.emotions, config.batch_size)
+
+    def draw(name: str, count: jax.Array) -> jax.Array:
+        return jax.random.randint(rngs.stream(key, name), shape, 0, count)
+
+    def scaled(x_KxBxD: jax.Array) -> jax.Array:
+        return (x_KxBxD - data.low_D[None, None]) * data.scale_D[None, None]
+
+    source = data.source_rows_N[draw("source", data.source_count)]
+    target = jnp.take_along_axis(data.target_rows_KxN, draw("target", data.target_count_K[:, None]), axis=1)
+    return scaled(data.source_SxD[source]), scaled(data.target_UxD[target])
+
+
+def _adam(config: GanConfig) -> optax.GradientTransformation:
+    return optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2)
+
+
+def _decay(config: GanConfig, step: jax.Array) -> jax.Array:
+    """The papers' learning-rate shape: factor^floor(step / decay_steps) of joint training, not below the floor."""
+    epochs = jnp.maximum(step - config.pretrain_steps, 0) // config.decay_steps
+    return jnp.maximum(config.decay_factor ** epochs.astype(jnp.float32), config.decay_floor)
+
+
+def _update(
+    adam: optax.GradientTransformation,
+    state: GanState,
+    name: str,
+    grads: Any,
+    rate: jax.Array,
+    ok: jax.Array,
+) -> GanState:
+    """Adam on one group of parameters; a member with a gradient that is not finite keeps its old values."""
+    finite = state.finite & ok
+    directions, opt_state = adam.update(grads, state.opt_state[name], state.params[name])
+    params = jax.tree.map(lambda p, d: p - rate * d, state.params[name], directions)
+    return state._replace(
+        finite=finite,
+        params=state.params | {name: _where(finite, params, state.params[name])},
+        opt_state=state.opt_state | {name: _where(finite, opt_state, state.opt_state[name])},
+    )
+
+
+def _where(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
+
+
+def _norms(tree: Any) -> jax.Array:
+    """L2 norm per emotion of a tree whose leaves lead with K."""
+    leaves = jax.tree.leaves(tree)
+    squares_K = [jnp.sum(jnp.square(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
+    return jnp.sqrt(sum(squares_K[1:], squares_K[0]))

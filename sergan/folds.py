@@ -1,0 +1,126 @@
+"""Who may be seen: folds by speaker, scalers fitted on training rows, and checks that nothing leaks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import LeaveOneGroupOut
+
+from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError
+
+
+class LeakError(AssertionError):
+    """Something of the held-out speakers was about to reach training; a defect, never the user's mistake."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of a labelled table into rows that train and rows of the held-out speakers."""
+
+    index: int
+    held_out: tuple[str, ...]
+    train_R: np.ndarray
+    test_R: np.ndarray
+
+
+class Scaler(NamedTuple):
+    """x -> (x - shift_D) * scale_D; a feature that never varies has scale 0."""
+
+    shift_D: np.ndarray
+    scale_D: np.ndarray
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Scaled rows, float32."""
+        return ((x - self.shift_D) * self.scale_D).astype(np.float32)
+
+    def invert(self, y: np.ndarray) -> np.ndarray:
+        """Rows on the original scale, float32; a constant feature gets its constant back."""
+        width_D = np.divide(1.0, self.scale_D, out=np.zeros_like(self.scale_D), where=self.scale_D > 0)
+        return (y * width_D + self.shift_D).astype(np.float32)
+
+
+def loso(table: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
+    """Leave one speaker out, in the order of the speakers' names; `table` holds rows of `classes` only.
+
+    Raises:
+      UserError: fewer than two speakers, or a class with fewer than two training rows in a fold.
+    """
+    speakers = sorted(set(table.speakers_U.tolist()))
+    if len(speakers) < 2:
+        raise UserError(
+            f"the corpus has one speaker ({', '.join(speakers)}); leave-one-speaker-out needs two or more"
+        )
+    folds: list[Fold] = []
+    for train_R, test_R in LeaveOneGroupOut().split(table.x_UxD, groups=table.speakers_U):
+        held_out = tuple(sorted(set(table.speakers_U[test_R].tolist())))
+        fold = Fold(len(folds), held_out, train_R, test_R)
+        _check_classes(table, fold, classes)
+        check_rows(fold, table, train_R)
+        folds.append(fold)
+    return folds
+
+
+def source_rows(fold: Fold, source: FeatureTable) -> np.ndarray:
+    rows = np.flatnonzero(~np.isin(source.speakers_U, fold.held_out))
+    check_speakers(fold, source.speakers_U[rows])
+    return rows
+
+
+def _check_classes(table: FeatureTable, fold: Fold, classes: tuple[str, ...]) -> None:
+    for emotion in classes:
+        count = int(np.sum(table.emotions_U[fold.train_R] == emotion))
+        if count < 2:
+            raise UserError(
+                f"class {emotion!r} has {count} training rows when {', '.join(fold.held_out)} is held out; "
+                "a class needs 2 or more: leave it out of config.corpus.classes or add recordings"
+            )
+
+
+def min_max(x_NxD: np.ndarray) -> Scaler:
+    """Maps every feature of the given rows to [0, 1]."""
+    low_D = x_NxD.min(axis=0)
+    return Scaler(low_D, _inverse(x_NxD.max(axis=0) - low_D))
+
+
+def z_norm(x_NxD: np.ndarray) -> Scaler:
+    """Maps every feature of the given rows to mean 0 and deviation 1 (float64 sums)."""
+    mean_D = x_NxD.mean(axis=0, dtype=np.float64)
+    deviation_D = x_NxD.std(axis=0, dtype=np.float64)
+    deviation_D[deviation_D < 1e-7 * np.abs(mean_D)] = 0.0  # rounding of a constant
+    return Scaler(mean_D.astype(np.float32), _inverse(deviation_D))
+
+
+def _inverse(width_D: np.ndarray) -> np.ndarray:
+    """1 / width, and 0 where a feature does not vary."""
+    wide_D = width_D > np.finfo(np.float32).tiny
+    return np.divide(1.0, width_D.astype(np.float64), out=np.zeros(len(width_D)), where=wide_D).astype(
+        np.float32
+    )
+
+
+def by_speaker(table: FeatureTable) -> np.ndarray:
+    """x_UxD with every speaker's rows z-normed by that speaker's own mean and deviation.
+
+    Uses no label, but all rows of the speaker: transductive for a held-out one.
+    """
+    out_UxD = np.empty_like(table.x_UxD)
+    for speaker in set(table.speakers_U.tolist()):
+        rows = np.flatnonzero(table.speakers_U == speaker)
+        out_UxD[rows] = z_norm(table.x_UxD[rows]).apply(table.x_UxD[rows])
+    return out_UxD
+
+
+def check_rows(fold: Fold, table: FeatureTable, rows: np.ndarray) -> None:
+    """Raises LeakError if a row of `table` that is to train is a test row or a held-out speaker's."""
+    if np.isin(rows, fold.test_R).any():
+        raise LeakError(f"fold {fold.index}: test rows among the training rows")
+    check_speakers(fold, table.speakers_U[rows])
+
+
+def check_speakers(fold: Fold, speakers: Iterable[str]) -> None:
+    """Raises LeakError if a speaker of training rows, or of the rows they were derived from, is held out."""
+    leaked = set(fold.held_out) & set(np.asarray(speakers).tolist())
+    if leaked:
+        raise LeakError(f"fold {fold.index}: held-out speaker {', '.join(sorted(leaked))} reached training")

@@ -1,0 +1,72 @@
+"""Feed-forward networks on rows of functionals: generators, critics, classifiers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Params = Any
+
+
+class Net(NamedTuple):
+    """A network as two pure functions.
+
+    init(key) -> params; apply(params, x_BxD, dropout_key=None) -> y_BxD. Without a key nothing is dropped.
+    """
+
+    init: Callable[[jax.Array], Params]
+    apply: Callable[..., jax.Array]
+
+
+class MLP(nn.Module):
+    """Dense layers with leaky ReLU between them (Bao 2019; Shilandari 2022).
+
+    With `residual` the output is x + f(x), and f is 0 at the start: an untrained generator is the identity.
+    """
+
+    hidden: tuple[int, ...]
+    outputs: int
+    slope: float
+    dropout: float
+    residual: bool
+
+    @nn.compact
+    def __call__(self, x_BxD: jax.Array, train: bool) -> jax.Array:
+        xavier = nn.initializers.xavier_uniform()
+        h = x_BxD
+        for width in self.hidden:
+            h = nn.leaky_relu(nn.Dense(width, kernel_init=xavier)(h), self.slope)
+            h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        last = nn.initializers.zeros if self.residual else xavier
+        y = nn.Dense(self.outputs, kernel_init=last)(h)
+        return x_BxD + y if self.residual else y
+
+
+def build(
+    inputs: int,
+    hidden: tuple[int, ...],
+    outputs: int,
+    *,
+    slope: float = 0.2,
+    dropout: float = 0.0,
+    residual: bool = False,
+) -> Net:
+    """A feed-forward net from `inputs` features to `outputs`; `dropout` acts only where a key is given.
+
+    Raises:
+      ValueError: a residual net whose outputs differ from its inputs.
+    """
+    if residual and inputs != outputs:
+        raise ValueError(f"a residual net keeps its width: {inputs} inputs, {outputs} outputs")
+    module = MLP(tuple(hidden), outputs, slope, dropout, residual)
+
+    def init(key: jax.Array) -> Params:
+        return module.init(key, jnp.zeros((1, inputs), jnp.float32), train=False)["params"]
+
+    def apply(params: Params, x_BxD: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        rngs = None if dropout_key is None else {"dropout": dropout_key}
+        return module.apply({"params": params}, x_BxD, train=dropout_key is not None, rngs=rngs)
+
+    return Net(init, apply)

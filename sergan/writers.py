@@ -1,0 +1,116 @@
+"""The run folder's files, written whole or not at all, and the progress that a person sees."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+import pandas as pd
+from etils import epath
+
+
+def write_text(path: epath.PathLike, text: str) -> None:
+    """Writes to a temporary name, then renames: a reader sees the old file or the new one."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def write_json(path: epath.PathLike, value: Any) -> None:
+    """`value` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=False) + "\n")
+
+
+def read_json(path: epath.PathLike) -> Any:
+    """What `write_json` wrote."""
+    return json.loads(epath.Path(path).read_text())
+
+
+def write_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
+    """Records as JSON lines, replacing the file."""
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+
+
+def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
+    """Adds records to a file of JSON lines."""
+    with epath.Path(path).open("a") as file:
+        file.write("".join(json.dumps(record) + "\n" for record in records))
+
+
+def read_lines(path: epath.PathLike) -> list[dict[str, Any]]:
+    """Records of a file of JSON lines; none if it is not there, and without a last line cut short."""
+    path = epath.Path(path)
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def write_frame(path: epath.PathLike, frame: pd.DataFrame) -> None:
+    """A frame as csv or Parquet by the ending, to a temporary name first."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("wb") as file:
+        if path.suffix == ".parquet":
+            frame.to_parquet(file, index=False)
+        else:
+            frame.to_csv(file, index=False)
+    temporary.replace(path)
+
+
+class Progress:
+    """One stage's progress: a bar with ETA and named values on a terminal, plain lines elsewhere."""
+
+    def __init__(self, stage: str, total: int, done: int = 0, stream: TextIO | None = None) -> None:
+        self._stage, self._total, self._first = stage, max(total, 1), done
+        self._stream = stream or sys.stderr
+        self._started = self._printed = time.monotonic()
+        self._bar = self._task = None
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description:<12}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeElapsedColumn(),
+                TextColumn("ETA"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}"),
+                console=Console(file=self._stream),
+            )
+            self._task = self._bar.add_task(stage, total=self._total, completed=done, values="")
+
+    def __enter__(self) -> "Progress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int | None = None, **values: float) -> None:
+        """`done` of `total` parts are done; `values` are shown by name."""
+        self._total = total or self._total
+        text = " ".join(f"{name} {value:.3g}" for name, value in values.items())
+        if self._bar:
+            self._bar.update(self._task, completed=done, total=self._total, values=text)
+            return
+        now = time.monotonic()
+        if done < self._total and now - self._printed < 5:
+            return
+        self._printed = now
+        seconds = now - self._started
+        left = seconds * (self._total - done) / max(done - self._first, 1)
+        line = f"{self._stage}: {done}/{self._total} ({done / self._total:.0%}), {_clock(seconds)} gone"
+        line += f", ETA {_clock(left)}" if done < self._total else ""
+        print(f"{line}{', ' if text else ''}{text}", file=self._stream, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -1,0 +1,41 @@
+"""Strict numerics for every test: two CPU devices, no silent change of rank."""
+
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import numpy as np
+import pytest
+
+from sergan.corpora.tables import FeatureTable
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    """Feature caches go to a folder of the test session, never to the user's own."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
+def toy():
+    """A corpus with a known answer: two emotions 4 deviations apart, speakers with offsets of their own."""
+    rng = np.random.default_rng(0)
+    speakers, emotions, width = ("s1", "s2", "s3", "s4"), ("anger", "sadness"), 6
+    rows, who, what = [], [], []
+    for s, speaker in enumerate(speakers):
+        for e, emotion in enumerate(emotions):
+            rows.append(rng.normal(size=(8, width)) + 0.3 * s + 4.0 * e)
+            who += [speaker] * 8
+            what += [emotion] * 8
+    return FeatureTable(
+        x_UxD=np.concatenate(rows).astype(np.float32),
+        ids_U=np.array([f"toy/{i:03d}" for i in range(len(who))]),
+        speakers_U=np.array(who),
+        emotions_U=np.array(what),
+        names_D=tuple(f"f{i}" for i in range(width)),
+        extractor="toy",
+    )

@@ -1,0 +1,65 @@
+"""What is saved comes back bit for bit, and what is of another shape is refused by name."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from sergan import cyclegan, members
+from sergan.checkpoint import Checkpoints, restore_tree, save_tree
+from sergan.errors import UserError
+from tests.test_cyclegan import CONFIG, group
+
+
+def same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_array_equal(x, y)
+
+
+def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
+    made, views, source = group(toy)
+    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5)
+    data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(made)
+    state, _ = chunk(hypers, data, members.init(CONFIG, made))
+    checkpoints = Checkpoints(tmp_path / "group")
+    assert checkpoints.latest() is None
+    checkpoints.save(5, state)
+    straight, _ = chunk(hypers, data, state)
+    again = Checkpoints(tmp_path / "group")
+    assert again.latest() == 5
+    resumed, _ = chunk(hypers, data, again.restore(members.init(CONFIG, made)))
+    same(straight, resumed)
+
+
+def test_only_the_newest_is_kept_and_an_unfinished_save_does_not_count(toy, tmp_path):
+    made, _, _ = group(toy)
+    state = members.init(CONFIG, made)
+    checkpoints = Checkpoints(tmp_path)
+    for step in (2, 4):
+        checkpoints.save(step, state)
+    checkpoints.close()
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["4"]
+    (tmp_path / "6").mkdir()  # what a kill in the middle of a save may leave
+    (tmp_path / "6" / "pytree").mkdir()
+    assert Checkpoints(tmp_path).latest() == 4
+
+
+def test_a_checkpoint_of_another_architecture_names_the_array(toy, tmp_path):
+    made, _, _ = group(toy)
+    save_tree(tmp_path / "generators", members.init(CONFIG, made).ema)
+    wider = replace(CONFIG, generator=(32,))
+    abstract = jax.eval_shape(lambda: members.init(wider, made)).ema
+    with pytest.raises(UserError, match=r"another architecture: F/Dense_0/bias is \(4, 2, 16\) there"):
+        restore_tree(tmp_path / "generators", abstract)
+
+
+def test_a_missing_or_damaged_checkpoint_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such checkpoint"):
+        restore_tree(tmp_path / "nothing", {})
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "junk").write_text("not a checkpoint")
+    with pytest.raises(UserError, match="damaged: not a whole checkpoint"):
+        restore_tree(tmp_path / "damaged", {})

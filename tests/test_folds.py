@@ -1,0 +1,94 @@
+"""Folds that hold a speaker out, scalers as scikit-learn's, and checks that fire."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sergan import data, folds
+from sergan.errors import UserError
+
+CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
+
+
+def five_classes():
+    table = data.load("emodb", "IS10")
+    return table.select(np.flatnonzero(np.isin(table.emotions_U, CLASSES)))
+
+
+def test_emodb_has_ten_folds_that_part_the_speakers_and_cover_every_clip_once():
+    table = five_classes()
+    made = folds.loso(table, CLASSES)
+    assert [fold.held_out for fold in made] == [
+        (f"emodb/{s}",) for s in ["03", "08", "09", "10", "11", "12", "13", "14", "15", "16"]
+    ]
+    tested = np.concatenate([fold.test_R for fold in made])
+    assert sorted(tested) == list(range(408))
+    for fold in made:
+        assert not set(table.speakers_U[fold.train_R]) & set(table.speakers_U[fold.test_R])
+        assert len(fold.train_R) + len(fold.test_R) == 408
+
+
+def test_a_test_row_among_the_training_rows_is_a_leak(toy):
+    fold = folds.loso(toy, ("anger", "sadness"))[0]
+    with pytest.raises(folds.LeakError, match="test rows"):
+        folds.check_rows(fold, toy, np.append(fold.train_R, fold.test_R[0]))
+    with pytest.raises(folds.LeakError, match="s1"):
+        folds.check_speakers(fold, ["s2", "s1"])
+
+
+def test_the_source_never_holds_what_the_held_out_speaker_said(toy):
+    for fold in folds.loso(toy, ("anger", "sadness")):
+        seen = set(toy.speakers_U[folds.source_rows(fold, toy)])
+        assert seen == {"s1", "s2", "s3", "s4"} - set(fold.held_out)
+
+
+def test_one_speaker_is_refused_by_name(toy):
+    alone = toy.select(np.flatnonzero(toy.speakers_U == "s3"))
+    with pytest.raises(UserError, match=r"one speaker \(s3\)"):
+        folds.loso(alone, ("anger", "sadness"))
+
+
+def test_a_class_of_one_training_row_is_refused_with_the_fold(toy):
+    few = np.flatnonzero((toy.emotions_U == "anger") | np.isin(np.arange(len(toy.ids_U)), [8, 24]))
+    with pytest.raises(UserError, match="'sadness' has 1 training rows when s1 is held out"):
+        folds.loso(toy.select(few), ("anger", "sadness"))
+
+
+matrices = hnp.arrays(np.float32, (6, 3), elements=st.floats(-1e3, 1e3, width=32))
+
+
+@given(matrices)
+@settings(max_examples=60, deadline=None)
+def test_min_max_is_scikit_learns_and_inverts(x):
+    scaler = folds.min_max(x)
+    ours, theirs = scaler.apply(x), MinMaxScaler().fit_transform(x.astype(np.float64))
+    varies = np.ptp(x.astype(np.float64), axis=0) > 1e-3 * np.abs(x).max(axis=0)
+    np.testing.assert_allclose(ours[:, varies], theirs[:, varies], atol=1e-3)
+    np.testing.assert_allclose(scaler.invert(ours), x, atol=1e-3 * max(1.0, float(np.abs(x).max())))
+
+
+def test_z_norm_is_scikit_learns():
+    x = data.load("emodb", "IS10").x_UxD[:100]
+    ours, theirs = folds.z_norm(x).apply(x), StandardScaler().fit_transform(x.astype(np.float64))
+    varies = x.std(axis=0) > 1e-6 * np.abs(x).mean(axis=0)
+    np.testing.assert_allclose(ours[:, varies], theirs[:, varies], atol=2e-3)
+
+
+def test_a_constant_feature_scales_to_zero_and_comes_back():
+    x = np.full((4, 2), 7.5, np.float32)
+    x[:, 1] = [0, 1, 2, 3]
+    for scaler in (folds.min_max(x), folds.z_norm(x)):
+        scaled = scaler.apply(x)
+        assert np.all(scaled[:, 0] == 0)
+        np.testing.assert_allclose(scaler.invert(scaled), x, atol=1e-6)
+
+
+def test_by_speaker_leaves_every_speaker_with_mean_0_and_deviation_1(toy):
+    x = folds.by_speaker(toy)
+    for speaker in set(toy.speakers_U):
+        rows = x[toy.speakers_U == speaker]
+        np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(rows.std(axis=0), 1, atol=1e-5)

@@ -1,0 +1,68 @@
+"""Planning, grouping and placing of members."""
+
+import jax
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sergan import cyclegan, members
+from sergan.folds import loso
+from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
+
+
+def plan(toy, seeds=2, points=2):
+    values = [{"lambda_cyc": float(i)} for i in range(points)]
+    return members.plan(("train", "speaker"), loso(toy, CLASSES), seeds, values)
+
+
+def test_there_is_a_member_for_every_normalisation_fold_seed_and_point(toy):
+    made = plan(toy)
+    assert len(made) == 2 * 4 * 2 * 2
+    assert [m.index for m in made] == list(range(len(made)))
+    assert len({(m.normalisation, m.fold, m.seed, m.point) for m in made}) == len(made)
+    assert {m.hypers for m in made if m.point == 1} == {(("lambda_cyc", 1.0),)}
+
+
+@given(st.integers(1, 40))
+@settings(max_examples=30, deadline=None)
+def test_groups_are_equally_long_share_their_tables_and_hold_every_member(size):
+    made = [members.Member(i, "train" if i < 13 else "speaker", i, 0, 0, ()) for i in range(20)]
+    groups = members.groups(made, size)
+    assert {m.index for group in groups for m in group} == set(range(20))
+    for normalisation in ("train", "speaker"):
+        lengths = {len(g) for g in groups if g[0].normalisation == normalisation}
+        assert len(lengths) == 1 and lengths.pop() <= size
+    assert all(len({m.normalisation for m in group}) == 1 for group in groups)
+
+
+def test_a_group_laid_over_two_devices_gives_the_numbers_of_one(toy):
+    made, views, source = group(toy)
+    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5)
+    data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(made)
+    one, _ = chunk(hypers, data, members.init(CONFIG, made))
+    spread = (
+        members.shard(hypers, 4),
+        members.shard_data(data, 4),
+        members.shard(members.init(CONFIG, made), 4),
+    )
+    assert "all-" not in chunk.lower(*spread).compile().as_text()  # no collectives
+    two, _ = chunk(*spread)
+    assert len(two.step.sharding.device_set) == 2
+    assert_close(one.params, two.params, 1e-6)
+
+
+def test_the_estimate_of_a_members_memory_covers_its_state():
+    state = jax.eval_shape(lambda: cyclegan.init(CONFIG, jax.random.key(0)))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    assert members.bytes_per_member(CONFIG) > 12 * parameters
+    assert members.group_size(CONFIG, 7) == 7
+
+
+def test_padding_a_members_rows_never_shows_a_row_it_may_not_see(toy):
+    _, views, source = group(toy)
+    data = members.stack_views(source, toy.x_UxD, views)
+    for m, view in enumerate(views):
+        assert set(np.asarray(data.source_rows_N[m]).tolist()) == set(view.source_R.tolist())
+        for k, rows in enumerate(view.target_KxR):
+            assert set(np.asarray(data.target_rows_KxN[m, k]).tolist()) == set(rows.tolist())
+            assert data.target_count_K[m, k] == len(rows)

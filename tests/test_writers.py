@@ -1,0 +1,44 @@
+"""Files that are whole or not there, and progress that says what it should."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from sergan import writers
+
+
+def test_a_last_line_cut_short_is_not_read(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert writers.read_lines(path) == []
+    writers.append_lines(path, [{"step": 1}, {"step": 2}])
+    with path.open("a") as file:
+        file.write('{"step": 3, "lo')
+    assert writers.read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "config.json"
+    writers.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        writers.write_json(path, {"a": object()})
+    assert writers.read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_frames_come_back(tmp_path, name):
+    frame = pd.DataFrame({"id": ["ä/1", "b,2"], "x": [0.5, -1.25]})
+    writers.write_frame(tmp_path / "new" / name, frame)
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    pd.testing.assert_frame_equal(read(tmp_path / "new" / name), frame)
+    assert [p.name for p in (tmp_path / "new").iterdir()] == [name]
+
+
+def test_progress_without_a_terminal_is_plain_lines_and_says_the_end():
+    out = io.StringIO()
+    with writers.Progress("CycleGANs", 10, stream=out) as progress:
+        for done in range(1, 11):
+            progress(done, critic_T=-0.12345)
+    lines = out.getvalue().splitlines()
+    assert lines[-1].startswith("CycleGANs: 10/10 (100%), 0:00 gone, critic_T -0.123")
+    assert len(lines) == 1  # the others came within five seconds
