@@ -1,0 +1,20 @@
+"""Corpora as distributed: a new one is a file of its own and one line here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sergan.corpora import emodb
+from sergan.corpora.recordings import Recording
+
+
+class Corpus(NamedTuple):
+    """How a corpus is read, and how a copy differs from the published one (lines, none if it does not)."""
+
+    read: Callable[[str | Path], list[Recording]]
+    differences: Callable[[list[Recording]], list[str]]
+
+
+CORPORA = {
+    "emodb": Corpus(emodb.read, emodb.differences),
+}

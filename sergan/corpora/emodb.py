@@ -1,0 +1,144 @@
+"""EMO-DB (Burkhardt et al., Interspeech 2005) as distributed: 535 files, 10 speakers, 7 emotions."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import soundfile
+
+from sergan.corpora.recordings import RATE, Recording, audio_files, check_ids
+from sergan.errors import UserError
+
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+FOLDERS = ("wav", "wav_corpus")
+PER_EMOTION = {
+    "anger": 127,
+    "boredom": 81,
+    "neutral": 79,
+    "happiness": 71,
+    "fear": 69,
+    "sadness": 62,
+    "disgust": 46,
+}
+PER_SPEAKER = {
+    "03": 49,
+    "08": 58,
+    "09": 43,
+    "10": 38,
+    "11": 55,
+    "12": 35,
+    "13": 61,
+    "14": 69,
+    "15": 56,
+    "16": 71,
+}
+MEAN_SECONDS, LONGEST_SECONDS, TOTAL_MINUTES = 2.78, 8.98, 24.8
+
+_NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])", re.IGNORECASE)  # speaker, sentence, emotion, version
+
+
+def read(root: str | Path) -> list[Recording]:
+    """Recordings of a copy of EMO-DB, sorted by id.
+
+    `root` holds `wav/` or `wav_corpus/`, or the files themselves; wav or flac; names in any case.
+
+    Raises:
+      UserError: no such folder, no audio in it, names that are not EMO-DB's, or a clip that is there twice.
+    """
+    place = _place(Path(root).expanduser())
+    paths = audio_files(place)
+    if not paths:
+        raise UserError(
+            f"{place}: no wav or flac file in this folder; give the folder of EMO-DB as distributed"
+        )
+    strangers = [path.name for path in paths if not _matches(path)]
+    if strangers:
+        raise UserError(
+            f"{place}: {len(strangers)} of {len(paths)} names are not EMO-DB's (like 03a01Fa.wav): "
+            f"{', '.join(strangers[:5])}"
+        )
+    recordings = sorted((_recording(path) for path in paths), key=lambda recording: recording.id)
+    check_ids(recordings, place)
+    return recordings
+
+
+def _place(root: Path) -> Path:
+    """The folder that holds the audio."""
+    if not root.is_dir():
+        return root
+    for folder in sorted(root.iterdir()):
+        if folder.name.lower() in FOLDERS and folder.is_dir() and audio_files(folder):
+            return folder
+    return root
+
+
+def _matches(path: Path) -> bool:
+    match = _NAME.fullmatch(path.stem)
+    return match is not None and match[3].upper() in EMOTIONS
+
+
+def _recording(path: Path) -> Recording:
+    match = _NAME.fullmatch(path.stem)
+    assert match is not None
+    speaker, sentence, letter, version = match.groups()
+    letter = letter.upper()
+    name = f"{speaker}{sentence.lower()}{letter}{version.lower()}"
+    return Recording(f"emodb/{name}", path, f"emodb/{speaker}", EMOTIONS[letter])
+
+
+def differences(recordings: list[Recording]) -> list[str]:
+    """How a copy differs from the published corpus, one line for each kind; none if it does not.
+
+    Reads the headers only; files that are not audio are left out of the lengths.
+    """
+    lines = []
+    if len(recordings) != sum(PER_EMOTION.values()):
+        lines.append(f"{len(recordings)} files instead of {sum(PER_EMOTION.values())}")
+    lines += _counts("emotion", (recording.emotion for recording in recordings), PER_EMOTION)
+    speakers = (recording.speaker.removeprefix("emodb/") for recording in recordings)
+    lines += _counts("speaker", speakers, PER_SPEAKER)
+    return lines + _lengths(recordings)
+
+
+def _counts(what: str, found: Iterable[str], published: dict[str, int]) -> list[str]:
+    counts = Counter(found)
+    names = [*published, *sorted(set(counts) - set(published))]
+    other = [
+        f"{name} {counts[name]} instead of {published.get(name, 0)}"
+        for name in names
+        if counts[name] != published.get(name, 0)
+    ]
+    return [f"files per {what}: {', '.join(other)}"] if other else []
+
+
+def _lengths(recordings: list[Recording]) -> list[str]:
+    headers = []
+    for recording in recordings:
+        try:
+            headers.append(soundfile.info(recording.path))
+        except soundfile.SoundFileError:
+            continue
+    if not headers:
+        return []
+    rates = Counter(header.samplerate for header in headers if header.samplerate != RATE)
+    lines = [f"{count} files at {rate} Hz instead of {RATE}" for rate, count in sorted(rates.items())]
+    seconds = [header.frames / header.samplerate for header in headers]
+    figures = [
+        ("mean length", sum(seconds) / len(seconds), MEAN_SECONDS, "s", 2),
+        ("longest file", max(seconds), LONGEST_SECONDS, "s", 2),
+        ("all files together", sum(seconds) / 60, TOTAL_MINUTES, "min", 1),
+    ]
+    return lines + [
+        f"{name}: {value:.{digits}f} {unit} instead of {published}"
+        for name, value, published, unit, digits in figures
+        if round(value, digits) != published
+    ]

@@ -1,0 +1,275 @@
+"""Feature tables: rows of features with id, speaker and emotion, checked, and as npz, csv or Parquet."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from etils import epath
+
+from sergan.errors import UserError
+
+ENDINGS = (".npz", ".csv", ".parquet")
+_LABELS = ("id", "speaker", "emotion", "extractor")  # columns that are no features
+_NPZ = ("x_UxD", "ids_U", "speakers_U", "emotions_U", "names_D", "extractor")
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Utterances and their features: x_UxD float32; ids, speakers, emotions ('' = unlabelled) as str arrays.
+
+    `names_D` names the features, `extractor` what computed them ("IS10 opensmile 2.6.0", '' = unknown).
+    """
+
+    x_UxD: np.ndarray
+    ids_U: np.ndarray
+    speakers_U: np.ndarray
+    emotions_U: np.ndarray
+    names_D: tuple[str, ...]
+    extractor: str = ""
+
+    def select(self, rows: np.ndarray | Sequence[int] | slice) -> "FeatureTable":
+        """The given rows, by index or mask."""
+        return replace(
+            self,
+            x_UxD=self.x_UxD[rows],
+            ids_U=self.ids_U[rows],
+            speakers_U=self.speakers_U[rows],
+            emotions_U=self.emotions_U[rows],
+        )
+
+    def unlabelled(self) -> "FeatureTable":
+        """The same rows without their emotions."""
+        return replace(self, emotions_U=np.full(len(self.ids_U), "", dtype="U1"))
+
+
+def check(table: FeatureTable, where: object) -> None:
+    """Raises UserError, naming `where` and the first offenders, if a table cannot be worked with.
+
+    That is: no rows or features, parts of different lengths, duplicated ids or feature names, a row without
+    id or speaker, a value that is NaN or infinite.
+    """
+    shape = (len(table.ids_U), len(table.names_D))
+    if table.x_UxD.shape != shape:
+        raise UserError(
+            f"{where}: {shape[0]} ids and {shape[1]} feature names, but the values are {table.x_UxD.shape}"
+        )
+    for name, labels in (("speakers", table.speakers_U), ("emotions", table.emotions_U)):
+        if len(labels) != shape[0]:
+            raise UserError(f"{where}: {shape[0]} ids, but {len(labels)} {name}")
+    if 0 in shape:
+        raise UserError(f"{where}: no {'features' if shape[0] else 'rows'} in this table")
+    for name, labels in (("id", table.ids_U), ("speaker", table.speakers_U)):
+        if "" in labels:
+            raise UserError(f"{where}: row {labels.tolist().index('') + 1} has no {name}")
+    _check_unique(table.ids_U.tolist(), "ids", where)
+    _check_unique(table.names_D, "feature names", where)
+    faulty = np.argwhere(~np.isfinite(table.x_UxD))
+    if len(faulty):
+        row, column = faulty[0]
+        raise UserError(
+            f"{where}: NaN or infinite values in {len(set(faulty[:, 0].tolist()))} rows, first in row "
+            f"{str(table.ids_U[row])!r}, feature {table.names_D[column]!r}"
+        )
+
+
+def _check_unique(names: Sequence[str], what: str, where: object) -> None:
+    seen: set[str] = set()
+    twice = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+    if twice:
+        raise UserError(f"{where}: duplicated {what}: {_first(twice)}")
+
+
+def _first(names: Sequence[str], count: int = 3) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def check_columns(table: FeatureTable, names_D: Sequence[str], where: object) -> None:
+    """Raises UserError if the features of `table` are not exactly `names_D`, in this order."""
+    if tuple(table.names_D) == tuple(names_D):
+        return
+    have, want = set(table.names_D), set(names_D)
+    missing = [name for name in names_D if name not in have]
+    extra = [name for name in table.names_D if name not in want]
+    faults = [
+        f"{len(names)} {what} ({_first(names)})"
+        for what, names in (("missing", missing), ("extra", extra))
+        if names
+    ]
+    raise UserError(
+        f"{where}: other feature columns than the model's {len(want)}: "
+        f"{'; '.join(faults) or 'the same ones in another order'}"
+    )
+
+
+def write(table: FeatureTable, path: epath.PathLike) -> None:
+    """Writes a table as npz, csv or Parquet by the ending: to a temporary name, then renamed.
+
+    csv and Parquet have the columns id, speaker, emotion, extractor and one for each feature.
+
+    Raises:
+      UserError: an unknown ending, or a table that `check` refuses.
+    """
+    path = epath.Path(path)
+    writer = _by_ending(path, {".npz": _write_npz, ".csv": _write_csv, ".parquet": _write_parquet})
+    check(table, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as file:
+            writer(table, file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: epath.PathLike) -> FeatureTable:
+    """Reads what `write` wrote, or any csv or Parquet with id, speaker, perhaps emotion, and numeric columns.
+
+    Raises:
+      UserError: an unknown ending, a missing, empty or damaged file, missing columns, columns that are not
+        numbers, or a table that `check` refuses.
+    """
+    path = epath.Path(path).expanduser()
+    reader = _by_ending(path, {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet})
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().length == 0:
+        raise UserError(f"{path}: the file is empty")
+    table = reader(path)
+    check(table, path)
+    return table
+
+
+Function = TypeVar("Function", bound=Callable)
+
+
+def _by_ending(path: epath.Path, functions: dict[str, Function]) -> Function:
+    function = functions.get(path.suffix.lower())
+    if function is None:
+        raise UserError(f"{path}: a feature table ends in {', '.join(functions)}")
+    return function
+
+
+def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
+    values = (
+        table.x_UxD.astype(np.float32),
+        *(np.asarray(labels, dtype=str) for labels in (table.ids_U, table.speakers_U, table.emotions_U)),
+        np.array(table.names_D, dtype=str),
+        np.array(table.extractor, dtype=str),
+    )
+    arrays: dict[str, Any] = dict(zip(_NPZ, values, strict=True))
+    np.savez_compressed(file, **arrays)
+
+
+def _read_npz(path: epath.Path) -> FeatureTable:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as values:
+            missing = [name for name in _NPZ if name not in values]
+            if missing:
+                raise UserError(f"{path}: not a feature table, it has no {_first(missing)}")
+            x, ids, speakers, emotions, names, extractor = (values[name] for name in _NPZ)
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: damaged, or not an npz file without pickles ({error})") from error
+    if x.dtype.kind not in "fiu":
+        raise UserError(f"{path}: x_UxD holds no numbers but {x.dtype}")
+    ids, speakers, emotions, names = (array.astype(str) for array in (ids, speakers, emotions, names))
+    return FeatureTable(x.astype(np.float32), ids, speakers, emotions, tuple(names.tolist()), str(extractor))
+
+
+def _frame(table: FeatureTable) -> pd.DataFrame:
+    reserved = [name for name in table.names_D if name in _LABELS]
+    if reserved:
+        raise UserError(f"a feature must not be called {_first(reserved)}: that is a column of its own")
+    labels = {
+        "id": table.ids_U,
+        "speaker": table.speakers_U,
+        "emotion": table.emotions_U,
+        "extractor": np.full(len(table.ids_U), table.extractor),
+    }
+    values = pd.DataFrame(table.x_UxD.astype(np.float32), columns=list(table.names_D))
+    return pd.concat([pd.DataFrame(labels), values], axis=1)
+
+
+def _write_csv(table: FeatureTable, file: IO[bytes]) -> None:
+    _frame(table).to_csv(file, index=False)
+
+
+def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
+    _frame(table).to_parquet(file, index=False)
+
+
+def _read_csv(path: epath.Path) -> FeatureTable:
+    try:
+        with path.open("rb") as file:
+            header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")), [])
+        _check_header(header, path)
+        missing = {name: ["", "nan", "NaN", "NA"] for name in header if name not in _LABELS}
+        labels = {name: str for name in header if name in _LABELS}
+        with path.open("rb") as file:
+            frame = pd.read_csv(
+                file,
+                encoding="utf-8-sig",
+                dtype=labels,
+                keep_default_na=False,
+                na_values=missing,
+                low_memory=False,
+                index_col=False,
+            )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as csv ({str(error).strip()})") from error
+    return _from_frame(frame, path)
+
+
+def _read_parquet(path: epath.Path) -> FeatureTable:
+    try:
+        with path.open("rb") as file:
+            frame = pd.read_parquet(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: damaged, or not a Parquet file ({error})") from error
+    _check_header([str(name) for name in frame.columns], path)
+    return _from_frame(frame, path)
+
+
+def _check_header(header: list[str], path: epath.Path) -> None:
+    _check_unique(header, "columns", path)
+    missing = [name for name in ("id", "speaker") if name not in header]
+    if missing:
+        raise UserError(f"{path}: no column {' and no column '.join(missing)}")
+    if "" in header:
+        raise UserError(
+            f"{path}: column {header.index('') + 1} has no name; write the table without an index"
+        )
+
+
+def _from_frame(frame: pd.DataFrame, path: epath.Path) -> FeatureTable:
+    if not len(frame):
+        raise UserError(f"{path}: no rows in this table")
+    names = [name for name in frame.columns if name not in _LABELS]
+    words = [str(name) for name in names if frame[name].dtype.kind not in "fiu"]
+    if words:
+        raise UserError(
+            f"{path}: columns that are not numbers: {_first(words)}; "
+            "every column but id, speaker, emotion and extractor is a feature"
+        )
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
+        x_UxD = frame[names].to_numpy(dtype=np.float32)
+    ids, speakers, emotions, extractors = (_strings(frame, name) for name in _LABELS)
+    extractor = str(extractors[0]) if len(set(extractors.tolist())) == 1 else ""
+    return FeatureTable(x_UxD, ids, speakers, emotions, tuple(map(str, names)), extractor)
+
+
+def _strings(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """A column as str array; '' where it is missing."""
+    if name not in frame:
+        return np.full(len(frame), "", dtype="U1")
+    return np.array(["" if pd.isna(value) else str(value) for value in frame[name]], dtype=str)

@@ -1,0 +1,183 @@
+"""Audio is read as it is or refused with a reason; any folder is unlabelled speech."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sergan.corpora.recordings import folder, read_audio, sampling_rate
+from sergan.errors import UserError
+
+CLIPS = Path(__file__).parents[1] / "data" / "emodb" / "wav"
+CLIP = CLIPS / "12a02Ac.wav"
+NOISE = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+
+
+def refusal(path):
+    """The message with which a file is refused; it must name the file."""
+    with pytest.raises(UserError) as caught:
+        read_audio(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value)
+
+
+def test_real_clips_are_read_to_the_last_sample():
+    for path in sorted(CLIPS.iterdir()):
+        x_T = read_audio(path)
+        assert x_T.dtype == np.float32
+        assert len(x_T) == soundfile.info(path).frames
+        pcm = np.frombuffer(path.read_bytes()[-200:], "<i2")
+        np.testing.assert_array_equal(x_T[-100:], pcm.astype(np.float32) / 32768)
+
+
+def test_flac_gives_the_samples_of_the_wav(tmp_path):
+    samples, rate = soundfile.read(CLIP, dtype="int16")
+    soundfile.write(tmp_path / "x.flac", samples, rate)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.flac"), read_audio(CLIP))
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_other_rates_keep_pitch_and_length(tmp_path, rate):
+    time_T = np.arange(rate) / rate
+    soundfile.write(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 440 * time_T), rate)
+    assert sampling_rate(tmp_path / "x.wav") == rate
+    x_T = read_audio(tmp_path / "x.wav")
+    assert abs(len(x_T) - 16000) <= 1
+    want_T = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    np.testing.assert_allclose(x_T[1000:15000], want_T[1000:15000], atol=1e-3)
+
+
+def test_missing(tmp_path):
+    assert "no such file" in refusal(tmp_path / "x.wav")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "x.wav").mkdir()
+    assert "not a file" in refusal(tmp_path / "x.wav")
+
+
+def test_not_audio(tmp_path):
+    (tmp_path / "x.wav").write_text("file,emotion\n")
+    assert "not audio" in refusal(tmp_path / "x.wav")
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "x.wav").touch()
+    assert "empty" in refusal(tmp_path / "x.wav")
+
+
+def test_lfs_pointer(tmp_path):
+    (tmp_path / "x.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    assert "git lfs pull" in refusal(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.999])
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_truncated(tmp_path, ending, kept):
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, soundfile.read(CLIP, dtype="int16")[0], 16000)
+    read_audio(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    assert "truncated" in refusal(path)
+
+
+def test_a_wav_that_was_streamed_has_no_size_and_is_read(tmp_path):
+    content = bytearray(CLIP.read_bytes())
+    content[4:8] = b"\xff" * 4
+    (tmp_path / "x.wav").write_bytes(content)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav"), read_audio(CLIP))
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25])
+def test_silent(tmp_path, offset):
+    soundfile.write(tmp_path / "x.wav", np.full(16000, offset), 16000)
+    assert "silent" in refusal(tmp_path / "x.wav")
+
+
+def test_quiet_is_not_silent(tmp_path):
+    soundfile.write(tmp_path / "x.wav", NOISE * 0.01, 16000)
+    assert np.ptp(read_audio(tmp_path / "x.wav")) > 0
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_too_short(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", NOISE[: rate // 20], rate)
+    message = refusal(tmp_path / "x.wav")
+    assert "50 ms" in message
+    assert "minimum is 100 ms" in message
+
+
+def test_no_samples(tmp_path):
+    soundfile.write(tmp_path / "x.wav", NOISE[:0], 16000)
+    assert "0 ms" in refusal(tmp_path / "x.wav")
+
+
+def test_the_shortest_is_read(tmp_path):
+    soundfile.write(tmp_path / "x.wav", NOISE[:1600], 16000)
+    assert len(read_audio(tmp_path / "x.wav")) == 1600
+
+
+def test_stereo(tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.stack([NOISE, NOISE], axis=1), 16000)
+    assert re.search("2 channels.*mono", refusal(tmp_path / "x.wav"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_samples(tmp_path, value):
+    samples = NOISE.copy()
+    samples[100] = value
+    soundfile.write(tmp_path / "x.wav", samples, 16000, subtype="FLOAT")
+    assert "NaN or infinite" in refusal(tmp_path / "x.wav")
+
+
+def test_folder_finds_audio_at_any_depth(tmp_path):
+    root = tmp_path / "talk"
+    for name in (
+        "b.WAV",
+        "anna/2.wav",
+        "anna/1.flac",
+        "day1/ben/x.Flac",
+        "._b.wav",
+        ".trash/c.wav",
+        "notes.txt",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CLIP, path)
+    found = [(r.id, r.speaker, r.emotion, r.path.relative_to(root).as_posix()) for r in folder(root)]
+    assert found == [
+        ("talk/anna/1", "talk/anna", "", "anna/1.flac"),
+        ("talk/anna/2", "talk/anna", "", "anna/2.wav"),
+        ("talk/b", "talk", "", "b.WAV"),
+        ("talk/day1/ben/x", "talk/day1/ben", "", "day1/ben/x.Flac"),
+    ]
+
+
+def test_folder_takes_its_name_from_the_real_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(CLIP, tmp_path / "a.wav")
+    assert [r.id for r in folder(".")] == [f"{tmp_path.name}/a"]
+
+
+def test_folder_with_one_name_twice(tmp_path):
+    for ending in ("wav", "flac"):
+        shutil.copy(CLIP, tmp_path / f"a.{ending}")
+    with pytest.raises(UserError, match=r"a\.flac and a\.wav are both"):
+        folder(tmp_path)
+
+
+def test_folder_missing_empty_or_a_file(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "readme.txt").write_text("no audio")
+    for path, reason in (
+        ("none", "no such folder"),
+        ("empty", "no wav or flac"),
+        ("empty/readme.txt", "not a folder"),
+    ):
+        with pytest.raises(UserError, match=reason) as caught:
+            folder(tmp_path / path)
+        assert str(tmp_path / path) in str(caught.value)

@@ -1,0 +1,217 @@
+"""Feature tables survive every format unchanged, and faulty ones are refused by name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sergan.corpora import tables
+from sergan.corpora.tables import FeatureTable, check, check_columns, read, write
+from sergan.errors import UserError
+
+TABLE = FeatureTable(
+    x_UxD=np.array([[0.1, -2.0], [1e-38, 3e38], [0.0, 7.0]], np.float32),
+    ids_U=np.array(["c/1", "c/2", "c/3"]),
+    speakers_U=np.array(["c/a", "c/a", "c/b"]),
+    emotions_U=np.array(["anger", "", "fear"]),
+    names_D=("F0_mean", "loudness"),
+    extractor="IS10 opensmile 2.6.0",
+)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=8).filter(
+    str.strip
+)
+floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def arrays(values):
+    return np.array(values, dtype=str)
+
+
+@st.composite
+def feature_tables(draw):
+    ids = draw(st.lists(words, min_size=1, max_size=5, unique=True))
+    names = draw(
+        st.lists(words.filter(lambda w: w not in tables._LABELS), min_size=1, max_size=4, unique=True)
+    )
+    some = st.lists(words, min_size=len(ids), max_size=len(ids))
+    perhaps = st.lists(words | st.just(""), min_size=len(ids), max_size=len(ids))
+    x_UxD = draw(hnp.arrays(np.float32, (len(ids), len(names)), elements=floats))
+    return FeatureTable(
+        x_UxD, arrays(ids), arrays(draw(some)), arrays(draw(perhaps)), tuple(names), draw(words | st.just(""))
+    )
+
+
+def assert_same(one, other):
+    assert other.x_UxD.dtype == np.float32
+    np.testing.assert_array_equal(one.x_UxD, other.x_UxD)
+    for name in ("ids_U", "speakers_U", "emotions_U"):
+        assert getattr(other, name).dtype.kind == "U"
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    assert (one.names_D, one.extractor) == (other.names_D, other.extractor)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=feature_tables(), ending=st.sampled_from(tables.ENDINGS))
+def test_round_trip(tmp_path, table, ending):
+    write(table, tmp_path / f"t{ending}")
+    assert_same(table, read(tmp_path / f"t{ending}"))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_numbers_as_ids_stay_words(tmp_path):
+    for ending in tables.ENDINGS:
+        table = replace(TABLE, ids_U=arrays(["001", "1e3", "NA"]), speakers_U=arrays(["03", "nan", "None"]))
+        write(table, tmp_path / f"t{ending}")
+        assert_same(table, read(tmp_path / f"t{ending}"))
+
+
+def test_select_and_unlabelled():
+    part = TABLE.select(np.array([2, 0]))
+    assert part.ids_U.tolist() == ["c/3", "c/1"]
+    assert part.x_UxD[:, 1].tolist() == [7.0, -2.0]
+    assert part.emotions_U.tolist() == ["fear", "anger"]
+    assert TABLE.select(TABLE.emotions_U == "fear").ids_U.tolist() == ["c/3"]
+    assert TABLE.unlabelled().emotions_U.tolist() == ["", "", ""]
+    assert TABLE.emotions_U.tolist() == ["anger", "", "fear"]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"x_UxD": np.array([[0, 1], [2, np.nan], [np.inf, 0]], np.float32)},
+            r"in 2 rows.*'c/2'.*'loudness'",
+        ),
+        ({"ids_U": arrays(["c/1", "c/2", "c/1"])}, "duplicated ids: c/1"),
+        ({"names_D": ("F0_mean", "F0_mean")}, "duplicated feature names: F0_mean"),
+        ({"names_D": ("F0_mean",)}, r"1 feature names, but the values are \(3, 2\)"),
+        ({"ids_U": arrays(["c/1", "c/2"])}, r"2 ids .* but the values are \(3, 2\)"),
+        ({"speakers_U": arrays(["c/a"])}, "3 ids, but 1 speakers"),
+        ({"emotions_U": arrays(["fear"] * 4)}, "3 ids, but 4 emotions"),
+        ({"speakers_U": arrays(["c/a", "", "c/b"])}, "row 2 has no speaker"),
+        ({"x_UxD": np.zeros((3, 0), np.float32), "names_D": ()}, "no features"),
+    ],
+)
+def test_faults_are_named(tmp_path, change, message):
+    check(TABLE, "where")
+    faulty = replace(TABLE, **change)
+    with pytest.raises(UserError, match=f"^place.csv: .*{message}"):
+        check(faulty, "place.csv")
+    with pytest.raises(UserError, match=message):
+        write(faulty, tmp_path / "t.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rows(tmp_path):
+    with pytest.raises(UserError, match="no rows"):
+        check(TABLE.select([]), "where")
+    (tmp_path / "t.csv").write_text("id,speaker,f\n")
+    with pytest.raises(UserError, match=r"t\.csv: no rows"):
+        read(tmp_path / "t.csv")
+
+
+def test_other_columns():
+    check_columns(TABLE, ["F0_mean", "loudness"], "t.csv")
+    with pytest.raises(UserError, match=r"t\.csv: .*2 missing \(jitter, shimmer\); 1 extra \(loudness\)"):
+        check_columns(TABLE, ["F0_mean", "jitter", "shimmer"], "t.csv")
+    with pytest.raises(UserError, match=r"5 missing \(a, b, c and 2 more\)"):
+        check_columns(TABLE, [*TABLE.names_D, *"abcde"], "t.csv")
+    with pytest.raises(UserError, match="another order"):
+        check_columns(TABLE, ["loudness", "F0_mean"], "t.csv")
+
+
+def test_csv_by_hand(tmp_path):
+    (tmp_path / "t.csv").write_text("\ufeffspeaker,f0,id,n\nanna,1.5,007,3\nben,-2,008,4\n", encoding="utf-8")
+    table = read(tmp_path / "t.csv")
+    assert table.ids_U.tolist() == ["007", "008"]
+    assert table.speakers_U.tolist() == ["anna", "ben"]
+    assert table.emotions_U.tolist() == ["", ""]
+    assert table.names_D == ("f0", "n")
+    np.testing.assert_array_equal(table.x_UxD, [[1.5, 3], [-2, 4]])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("id,speaker,f0,text,more\n1,a,2,hello,x\n", "not numbers: text, more"),
+        ("id,speaker,f0\n1,a,\n", r"'1', feature 'f0'"),
+        ("id,speaker,f0\n1,a,NaN\n", r"'1', feature 'f0'"),
+        ("id,speaker,f0\n1,a,inf\n", r"'1', feature 'f0'"),
+        ("id,speaker,f0\n1,a,1e300\n", r"'1', feature 'f0'"),
+        ("id,speaker,f0,f0\n1,a,1,2\n", "duplicated columns: f0"),
+        ("id,speaker,f0\n1,a,1\n1,b,1\n", "duplicated ids: 1"),
+        ("id,f0\n1,2\n", "no column speaker"),
+        ("f0\n2\n", "no column id and no column speaker"),
+        ("id,speaker,emotion\n1,a,fear\n", "no features"),
+        (",id,speaker,f0\n0,1,a,2\n", "column 1 has no name"),
+        ("id,speaker,f0\n1,a,2\n2,b,3,4,5\n", "cannot be read as csv"),
+        ("", "the file is empty"),
+        ("\n", "no column id"),
+    ],
+)
+def test_faulty_csv(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read(tmp_path / "t.csv")
+    assert str(tmp_path / "t.csv") in str(caught.value)
+
+
+def test_a_csv_that_is_none(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00\x81" * 30)
+    with pytest.raises(UserError, match=r"t\.csv: cannot be read as csv"):
+        read(tmp_path / "t.csv")
+
+
+def test_parquet_of_others(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame = pd.DataFrame({"id": [1, 2], "speaker": ["a", "b"], "emotion": ["fear", None], "f": [1, 2]})
+    frame.to_parquet(path)
+    assert read(path).ids_U.tolist() == ["1", "2"]
+    assert read(path).emotions_U.tolist() == ["fear", ""]
+    frame.assign(flag=[True, False]).to_parquet(path)
+    with pytest.raises(UserError, match="not numbers: flag"):
+        read(path)
+    frame.assign(f=[1.0, None]).to_parquet(path)
+    with pytest.raises(UserError, match="'2', feature 'f'"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".parquet"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"x" * len(b), lambda b: b[:40] + b[60:]]
+)
+def test_damaged(tmp_path, ending, damage):
+    path = tmp_path / f"t{ending}"
+    write(TABLE, path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=f"t{ending}: damaged"):
+        read(path)
+
+
+def test_npz_of_others(tmp_path):
+    np.savez(tmp_path / "t.npz", values=np.zeros(3))
+    with pytest.raises(UserError, match="it has no x_UxD, ids_U, speakers_U and 3 more"):
+        read(tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", **dict.fromkeys(tables._NPZ, np.array([{}], dtype=object)))
+    with pytest.raises(UserError, match="pickle"):
+        read(tmp_path / "t.npz")
+
+
+def test_wrong_paths(tmp_path):
+    for path in (tmp_path / "t.xlsx", tmp_path / "t"):
+        with pytest.raises(UserError, match=r"ends in \.npz, \.csv, \.parquet"):
+            read(path)
+        with pytest.raises(UserError, match=r"ends in \.npz, \.csv, \.parquet"):
+            write(TABLE, path)
+    with pytest.raises(UserError, match=r"t\.npz: no such file"):
+        read(tmp_path / "t.npz")
+
+
+def test_reserved_feature_names(tmp_path):
+    with pytest.raises(UserError, match="called emotion"):
+        write(replace(TABLE, names_D=("F0", "emotion")), tmp_path / "t.csv")
+    assert list(tmp_path.iterdir()) == []
