@@ -40,6 +40,7 @@ def base() -> ml_collections.ConfigDict:
     gan.critic_updates = 1
     gan.adam_b1 = 0.5
     gan.adam_b2 = 0.9
+    gan.adam_eps = 1e-6  # damps what rounding makes of gradients near 0
     gan.ema_decay = 0.9
     gan.pretrain_epochs = 20  # an epoch is a pass over the rows of one emotion
     gan.epochs = 400

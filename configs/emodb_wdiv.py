@@ -63,6 +63,6 @@ def _bao(config: ml_collections.ConfigDict) -> None:
 
 def _paper_schedule(config: ml_collections.ConfigDict) -> None:
     config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
-    config.gan.adam_b1, config.gan.adam_b2 = 0.9, 0.999  # Adam's own; the papers name none
+    config.gan.adam_b1, config.gan.adam_b2, config.gan.adam_eps = 0.9, 0.999, 1e-7  # TensorFlow's own
     config.training.log_every = 50
     config.training.save_every = 500

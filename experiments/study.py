@@ -80,7 +80,7 @@ def prepare(config: Any, progress: Any = None) -> Study:
     corpus = _labelled(config, everything)
     if config.source == "corpus":
         return assemble(config, corpus, everything.unlabelled())
-    return assemble(config, corpus, features.source_table(config.source, corpus, *settings))
+    return assemble(config, corpus, features.source_table(config.source, everything, *settings))
 
 
 def restore(config: Any, run: Path) -> Study:
@@ -189,6 +189,7 @@ def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, 
         critic_updates=gan.critic_updates,
         adam_b1=gan.adam_b1,
         adam_b2=gan.adam_b2,
+        adam_eps=gan.adam_eps,
         ema_decay=gan.ema_decay,
         pretrain_steps=gan.pretrain_epochs * epoch,
         steps=gan.epochs * epoch,

@@ -69,7 +69,9 @@ def restore_tree(path: epath.PathLike, tree: Any) -> Any:
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+    """A leaf's shape and type, on its own devices or on the first."""
+    first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or first)
 
 
 def _check_shapes(saved: Any, wanted: Any, where: epath.Path) -> None:
@@ -84,10 +86,14 @@ def _check_shapes(saved: Any, wanted: Any, where: epath.Path) -> None:
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes by name, whatever the containers: Orbax returns tuples and dataclasses as dictionaries."""
+    """Shapes by name, whatever the containers: Orbax returns tuples as dictionaries and keys as words."""
 
     def name(path: tuple) -> str:
         return "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
 
+    def shape(leaf: Any) -> tuple[int, ...]:
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return (jax.eval_shape(jax.random.key_data, leaf) if is_key else leaf).shape
+
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+    return {name(path): tuple(shape(leaf)) for path, leaf in leaves if hasattr(leaf, "shape")}

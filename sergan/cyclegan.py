@@ -37,6 +37,7 @@ class GanConfig:
     critic_updates: int
     adam_b1: float
     adam_b2: float
+    adam_eps: float
     ema_decay: float
     pretrain_steps: int
     steps: int  # after pre-training
@@ -276,7 +277,7 @@ def _batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array,
 
 
 def _adam(config: GanConfig) -> optax.GradientTransformation:
-    return optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2)
+    return optax.scale_by_adam(config.adam_b1, config.adam_b2, config.adam_eps)
 
 
 def _decay(config: GanConfig, step: jax.Array) -> jax.Array:

@@ -1,0 +1,319 @@
+"""UAR, WA and confusions of predictions; intervals and tests that respect speakers; distances between rows.
+
+A cell is one arm with one classifier, amount, sweep point and normalisation: one row of results.csv. Whatever
+a cell's figures need is counted once per speaker and seed; the bootstrap and the swap test are then products
+of those counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sergan.errors import UserError
+
+CELL = ("arm", "classifier", "amount", "point", "normalisation")
+RESULTS = (
+    *CELL,
+    "classes",
+    "seeds",
+    "uar",
+    "uar_low",
+    "uar_high",
+    "wa",
+    "delta_uar",
+    "delta_low",
+    "delta_high",
+    "p_value",
+)
+_NEEDED = (*CELL, "id", "speaker", "fold", "seed", "truth", "prediction")
+_EXACT_SPEAKERS = 12  # up to here all 2^S sign patterns are tried
+_PATTERNS = 10_000
+
+
+class Cell(NamedTuple):
+    """What one row of results.csv is about."""
+
+    arm: str
+    classifier: str
+    amount: float
+    point: int
+    normalisation: str
+
+
+class _Tally(NamedTuple):
+    """Rows of each speaker, seed and class, and how many of them were recognised."""
+
+    hits_SxQxC: np.ndarray
+    total_SxQxC: np.ndarray
+
+
+def confusion(truth: Sequence, prediction: Sequence, classes: Sequence) -> np.ndarray:
+    """Counts [C, C]: rows are the true classes, columns the predicted ones, both in the order of `classes`.
+
+    Raises:
+      UserError: labels of different lengths, or a label that is none of `classes`.
+    """
+    truth_N, prediction_N = _codes(truth, classes), _codes(prediction, classes)
+    if len(truth_N) != len(prediction_N):
+        raise UserError(f"{len(truth_N)} true labels, but {len(prediction_N)} predictions")
+    count = len(classes)
+    return np.bincount(truth_N * count + prediction_N, minlength=count**2).reshape(count, count)
+
+
+def uar(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
+    """Unweighted average recall in [0, 1], over everything given; NaN without rows.
+
+    Classes that are absent from `truth` are left out of the average. Raises UserError as `confusion`.
+    """
+    counts_CxC = confusion(truth, prediction, classes)
+    return float(_recall_mean(np.diagonal(counts_CxC), counts_CxC.sum(axis=1)))
+
+
+def wa(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
+    """Weighted accuracy, the share of right predictions, in [0, 1]; NaN without rows.
+
+    Raises UserError as `confusion`.
+    """
+    counts_CxC = confusion(truth, prediction, classes)
+    return float(_divide(np.trace(counts_CxC), counts_CxC.sum()))
+
+
+def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """The rows of results.csv, one per cell, in the order in which the cells first appear.
+
+    UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are the 2.5th and
+    97.5th percentiles of a bootstrap over speakers (all rows and seeds of a drawn speaker together). `delta_*`
+    is the difference to the arm `real` with the same classifier and normalisation, on the speakers and seeds
+    that both have and with the same speakers drawn for both. `p_value` is two-sided, from swapping the two
+    arms' predictions speaker by speaker: every pattern of swaps up to 12 speakers, else 10,000 random ones
+    and the observed one. Holm-corrected over the table. NaN where there is nothing to compare, and intervals
+    are NaN with fewer than two speakers.
+
+    Args:
+      predictions: the columns of predictions.csv.
+      replicates: bootstrap replicates.
+      seed: of the bootstrap's and the swap test's draws.
+    Raises:
+      UserError: a column is missing or there are no rows.
+    Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69(3), 2007; Noreen, "Computer-intensive
+      methods for testing hypotheses", 1989; Holm, "A simple sequentially rejective multiple test procedure",
+      Scand. J. Statist. 6, 1979.
+    """
+    classes = classes_of(predictions)
+    tallies = _tallies(predictions, classes)
+    speakers = predictions["speaker"].nunique()
+    weight_RxS = draw_speakers(speakers, replicates, seed)
+    rows = [_row(cell, tally, _baseline(cell, tallies), weight_RxS, seed) for cell, tally in tallies.items()]
+    table = pd.DataFrame(rows).assign(classes=len(classes))
+    table["p_value"] = holm(table["p_value"].to_numpy(float))
+    return table[list(RESULTS)]
+
+
+def per_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
+    """UAR and WA of each speaker in each cell, averaged over seeds, with the speaker's number of rows.
+
+    Raises UserError as `results`.
+    """
+    frames = []
+    for cell, tally in _tallies(predictions, classes_of(predictions)).items():
+        frame = pd.DataFrame(
+            {
+                "speaker": sorted(predictions["speaker"].unique()),
+                "rows": tally.total_SxQxC.sum(axis=2).max(axis=1).astype(int),
+                "uar": _mean_seeds(_recall_mean(*tally)),
+                "wa": _mean_seeds(_divide(tally.hits_SxQxC.sum(axis=-1), tally.total_SxQxC.sum(axis=-1))),
+            }
+        )
+        frames.append(frame[frame["rows"] > 0].assign(**cell._asdict()))
+    return pd.concat(frames, ignore_index=True)[[*CELL, "speaker", "rows", "uar", "wa"]]
+
+
+def confusions(predictions: pd.DataFrame) -> dict[Cell, np.ndarray]:
+    """Each cell's counts [C, C], pooled over folds and averaged over seeds; classes as in `classes_of`.
+
+    Raises UserError as `results`.
+    """
+    classes = classes_of(predictions)
+    return {
+        cell: confusion(rows["truth"], rows["prediction"], classes) / rows["seed"].nunique()
+        for cell, rows in _cells(predictions)
+    }
+
+
+def classes_of(predictions: pd.DataFrame) -> list[str]:
+    """The classes in the order of the p_ columns, or sorted where there are none.
+
+    Raises UserError as `results`.
+    """
+    missing = [name for name in _NEEDED if name not in predictions.columns]
+    if missing:
+        raise UserError(f"predictions: no column {', '.join(map(repr, missing))}")
+    if predictions.empty:
+        raise UserError("predictions: no rows")
+    named = [str(name)[2:] for name in predictions.columns if str(name).startswith("p_")]
+    return named or sorted(set(predictions["truth"]) | set(predictions["prediction"]))
+
+
+def mean_abs_difference(a_NxD: np.ndarray, b_NxD: np.ndarray) -> float:
+    """Mean over features of |mean of a - mean of b|, in the unit of the features.
+
+    Source: Bao, Neumann and Vu, "CycleGAN-based emotion style transfer as data augmentation for speech emotion
+      recognition", Interspeech 2019, Table 1 (on min-max scaled features).
+    """
+    a_D, b_D = (np.mean(x_NxD, axis=0, dtype=np.float64) for x_NxD in (a_NxD, b_NxD))
+    return float(np.abs(a_D - b_D).mean())
+
+
+def draw_speakers(speakers: int, replicates: int, seed: int) -> np.ndarray:
+    """How often each of `speakers` is drawn in each bootstrap replicate [replicates, speakers]."""
+    drawn_RxS = np.random.default_rng(seed).integers(speakers, size=(replicates, speakers))
+    offset_Rx1 = speakers * np.arange(replicates)[:, None]
+    counts = np.bincount((drawn_RxS + offset_Rx1).ravel(), minlength=replicates * speakers)
+    return counts.reshape(replicates, speakers).astype(float)
+
+
+def swap_test(effect_S: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p value of the sum of `effect_S` when the sign of each speaker's share may be either.
+
+    Exact up to 12 speakers; beyond, 10,000 random patterns and the observed one, which always counts.
+    """
+    speakers = len(effect_S)
+    if speakers <= _EXACT_SPEAKERS:
+        sign_PxS = 1 - 2 * (np.arange(2**speakers)[:, None] >> np.arange(speakers) & 1)
+    else:
+        rng = np.random.default_rng(seed)
+        drawn_PxS = 1 - 2 * rng.integers(2, size=(_PATTERNS, speakers))
+        sign_PxS = np.concatenate([np.ones((1, speakers), int), drawn_PxS])
+    reached_P = np.abs(sign_PxS @ effect_S) >= abs(effect_S.sum()) - 1e-12  # rounding must not lose ties
+    return float(reached_P.mean())
+
+
+def holm(p_N: np.ndarray) -> np.ndarray:
+    """Holm's step-down correction of p values; NaN stays NaN and does not count as a test."""
+    tested = np.flatnonzero(~np.isnan(p_N))
+    order = tested[np.argsort(p_N[tested], kind="stable")]
+    steps = np.arange(len(order), 0, -1)
+    corrected_N = np.full(len(p_N), np.nan)
+    corrected_N[order] = np.minimum(np.maximum.accumulate(steps * p_N[order]), 1.0)
+    return corrected_N
+
+
+def _row(
+    cell: Cell, tally: _Tally, real: _Tally | None, weight_RxS: np.ndarray, seed: int
+) -> dict[str, float | str]:
+    """One row of the results but for `classes`, its p value not corrected yet."""
+    low, high = _interval(_bootstrap(tally, weight_RxS))
+    pooled = _Tally(tally.hits_SxQxC.sum(axis=0), tally.total_SxQxC.sum(axis=0))
+    row = cell._asdict() | {
+        "seeds": int((pooled.total_SxQxC.sum(axis=-1) > 0).sum()),
+        "uar": float(_mean_seeds(_recall_mean(*pooled))),
+        "uar_low": low,
+        "uar_high": high,
+        "wa": float(_mean_seeds(_divide(pooled.hits_SxQxC.sum(axis=-1), pooled.total_SxQxC.sum(axis=-1)))),
+    }
+    return row | _comparison(tally, real, weight_RxS, seed)
+
+
+def _comparison(tally: _Tally, real: _Tally | None, weight_RxS: np.ndarray, seed: int) -> dict[str, float]:
+    """The difference to `real` with its interval and p value, on what both have."""
+    none = dict.fromkeys(("delta_uar", "delta_low", "delta_high", "p_value"), float("nan"))
+    if real is None:
+        return none
+    both_SxQ = (tally.total_SxQxC == real.total_SxQxC).all(axis=2) & (tally.total_SxQxC.sum(axis=2) > 0)
+    arm, real = _only(tally, both_SxQ), _only(real, both_SxQ)
+    total_QxC = arm.total_SxQxC.sum(axis=0)
+    seeds = int((total_QxC.sum(axis=1) > 0).sum())
+    if not seeds:
+        return none
+    # With equal rows in both arms the difference is a sum over speakers, so a swap flips a speaker's sign.
+    share_QxC = _divide(1.0, total_QxC * (total_QxC > 0).sum(axis=1, keepdims=True), empty=0.0)
+    effect_S = np.einsum("sqc,qc->s", arm.hits_SxQxC - real.hits_SxQxC, share_QxC) / seeds
+    low, high = _interval(_bootstrap(arm, weight_RxS, real))
+    p_value = swap_test(effect_S[both_SxQ.any(axis=1)], seed)
+    return {"delta_uar": float(effect_S.sum()), "delta_low": low, "delta_high": high, "p_value": p_value}
+
+
+def _bootstrap(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = None) -> np.ndarray:
+    """UAR of each replicate, or its difference to `minus`; NaN for all with fewer than two speakers."""
+    if (tally.total_SxQxC.sum(axis=(1, 2)) > 0).sum() < 2:
+        return np.full(len(weight_RxS), np.nan)
+    total_RxQxC = np.tensordot(weight_RxS, tally.total_SxQxC, 1)
+    uar_RxQ = _recall_mean(np.tensordot(weight_RxS, tally.hits_SxQxC, 1), total_RxQxC)
+    if minus is not None:
+        uar_RxQ = uar_RxQ - _recall_mean(np.tensordot(weight_RxS, minus.hits_SxQxC, 1), total_RxQxC)
+    return _mean_seeds(uar_RxQ)
+
+
+def _interval(values_R: np.ndarray) -> tuple[float, float]:
+    finite = values_R[np.isfinite(values_R)]  # a replicate may hold only speakers without rows
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.quantile(finite, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _baseline(cell: Cell, tallies: dict[Cell, _Tally]) -> _Tally | None:
+    """The tally of `real` that a cell is compared with; none for `real` itself."""
+    if cell.arm == "real":
+        return None
+    wanted = (cell.classifier, cell.normalisation)
+    found = [c for c in tallies if c.arm == "real" and (c.classifier, c.normalisation) == wanted]
+    return tallies[min(found, key=lambda c: (c.point, c.amount))] if found else None
+
+
+def _only(tally: _Tally, keep_SxQ: np.ndarray) -> _Tally:
+    return _Tally(tally.hits_SxQxC * keep_SxQ[..., None], tally.total_SxQxC * keep_SxQ[..., None])
+
+
+def _cells(predictions: pd.DataFrame) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    for values, rows in predictions.groupby(list(CELL), sort=False, dropna=False):
+        arm, classifier, amount, point, normalisation = values  # type: ignore[misc]
+        yield Cell(str(arm), str(classifier), float(amount), int(point), str(normalisation)), rows
+
+
+def _tallies(predictions: pd.DataFrame, classes: list[str]) -> dict[Cell, _Tally]:
+    """Counts per cell; speakers and seeds of all predictions in sorted order, 0 where a cell has no rows."""
+    speaker_N, speakers = pd.factorize(predictions["speaker"], sort=True)
+    seed_N, seeds = pd.factorize(predictions["seed"], sort=True)
+    shape = (len(speakers), len(seeds), len(classes))
+    label_N, guess_N = _codes(predictions["truth"], classes), _codes(predictions["prediction"], classes)
+    place_N = np.ravel_multi_index((speaker_N, seed_N, label_N), shape)
+    coded = predictions[list(CELL)].assign(place=place_N, hit=label_N == guess_N)
+    tallies = {}
+    for cell, rows in _cells(coded):
+        place = rows["place"].to_numpy()
+        counts = [
+            np.bincount(place, weights=weight, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+            for weight in (rows["hit"].to_numpy(float), None)
+        ]
+        tallies[cell] = _Tally(*counts)
+    return tallies
+
+
+def _codes(labels: Sequence, classes: Sequence) -> np.ndarray:
+    """The place of every label in `classes`."""
+    values = np.asarray(labels)
+    codes = pd.Index(list(classes)).get_indexer(pd.Index(values))
+    if (codes < 0).any():
+        known = ", ".join(map(str, classes))
+        raise UserError(f"label {values[np.argmax(codes < 0)]!r} is none of {known}")
+    return codes
+
+
+def _divide(a: np.ndarray | float, b: np.ndarray, empty: float = np.nan) -> np.ndarray:
+    """a / b, `empty` where b is 0."""
+    b = np.asarray(b, dtype=float)
+    return np.divide(a, b, out=np.full(np.broadcast_shapes(np.shape(a), b.shape), empty), where=b > 0)
+
+
+def _recall_mean(hits_C: np.ndarray, total_C: np.ndarray) -> np.ndarray:
+    """Mean recall over the last axis, of classes that have rows; NaN where none has."""
+    return _divide(_divide(hits_C, total_C, empty=0.0).sum(axis=-1), (total_C > 0).sum(axis=-1))
+
+
+def _mean_seeds(value_Q: np.ndarray) -> np.ndarray:
+    """Mean over the last axis, of seeds that have a value."""
+    has_Q = np.isfinite(value_Q)
+    return _divide(np.where(has_Q, value_Q, 0.0).sum(axis=-1), has_Q.sum(axis=-1))
