@@ -19,10 +19,10 @@ from sergan.members import Member
 def train(study: Study, run: Path, size: int) -> None:
     """Trains what is not trained yet, `size` members at a time; resumes a group from its newest checkpoint."""
     gan, chunk = study.gan, study.config.training.log_every
-    pretrain = members.make_chunk(cyclegan.make_pretrain_step(gan), chunk)
-    joint = members.make_chunk(cyclegan.make_step(gan), chunk)
-    total_steps = gan.pretrain_steps + gan.steps
     groups = members.groups(study.members, size)
+    pretrain = members.make_chunk(cyclegan.make_pretrain_step(gan), chunk, len(groups[0]))
+    joint = members.make_chunk(cyclegan.make_step(gan), chunk, len(groups[0]))
+    total_steps = gan.pretrain_steps + gan.steps
     with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
         for number, group in enumerate(groups):
             if generators_path(run, number).exists():
@@ -45,10 +45,10 @@ class _Group:
         self._study, self._run, self._number, self._group = study, run, number, group
         self._views = [study.view(member) for member in group]
         x_UxD, x_SxD = study.tables[group[0].normalisation]
-        self._data = members.shard_data(members.stack_views(x_SxD, x_UxD, self._views), len(group))
-        self._hypers = members.shard(members.stack_hypers(group), len(group))
+        self._data = members.stack_views(x_SxD, x_UxD, self._views)
+        self._hypers = members.stack_hypers(group)
         self._checkpoints = Checkpoints(run / "checkpoints" / f"group_{number:03d}")
-        state = members.shard(members.init(study.gan, group), len(group))
+        state = members.init(study.gan, group)
         self._state = state if self._checkpoints.latest() is None else self._checkpoints.restore(state)
         self.step = self._checkpoints.latest() or 0
         self._forget_metrics_after(self.step)

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -58,36 +59,46 @@ def plan(
 def init(config: GanConfig, group: list[Member]) -> GanState:
     """Fresh states of a group [M]; each member's key comes from its seed, fold and point."""
     keys_M = jnp.stack([rngs.member_key(m.seed, m.fold, m.point) for m in group])
-    return jax.jit(jax.vmap(lambda key: cyclegan.init(config, key)))(keys_M)
+    return shard(_compiled_init(config)(keys_M), len(group))
+
+
+@lru_cache
+def _compiled_init(config: GanConfig) -> Callable[[jax.Array], GanState]:
+    return jax.jit(jax.vmap(lambda key: cyclegan.init(config, key)))
 
 
 def stack_hypers(group: list[Member]) -> Hypers:
     """Hypers [M] of a group."""
-    return stack([hypers(**dict(m.hypers)) for m in group])
+    return shard(stack([hypers(**dict(m.hypers)) for m in group]), len(group))
 
 
 def stack_views(source_SxD: Any, target_UxD: Any, views: list[View]) -> GanData:
-    """The data of a group: shared tables, and per member the rows it may see, padded to equal lengths."""
-    rows = max(len(rows_R) for view in views for rows_R in view.target_KxR)
-    sources = max(len(view.source_R) for view in views)
+    """The data of a group on its devices: the tables whole on each, and per member the rows it may see, padded."""
+    rows, sources = len(target_UxD), len(source_SxD)  # the same for every group: one program
 
     def padded(rows_R: np.ndarray, length: int) -> np.ndarray:
         return np.pad(rows_R, (0, length - len(rows_R)), mode="edge").astype(np.int32)
 
+    data = GanData(
+        source_SxD=source_SxD,
+        target_UxD=target_UxD,
+        source_rows_N=np.stack([padded(v.source_R, sources) for v in views]),
+        source_count=np.array([len(v.source_R) for v in views], np.int32),
+        target_rows_KxN=np.stack([[padded(r, rows) for r in v.target_KxR] for v in views]),
+        target_count_K=np.array([[len(r) for r in v.target_KxR] for v in views], np.int32),
+        low_D=np.stack([v.scaler.shift_D for v in views]),
+        scale_D=np.stack([v.scaler.scale_D for v in views]),
+    )
+    specs = GanData(*(PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES))
     return GanData(
-        source_SxD=jnp.asarray(source_SxD),
-        target_UxD=jnp.asarray(target_UxD),
-        source_rows_N=jnp.asarray(np.stack([padded(v.source_R, sources) for v in views])),
-        source_count=jnp.asarray([len(v.source_R) for v in views], jnp.int32),
-        target_rows_KxN=jnp.asarray(np.stack([[padded(r, rows) for r in v.target_KxR] for v in views])),
-        target_count_K=jnp.asarray([[len(r) for r in v.target_KxR] for v in views], jnp.int32),
-        low_D=jnp.asarray(np.stack([v.scaler.shift_D for v in views])),
-        scale_D=jnp.asarray(np.stack([v.scaler.scale_D for v in views])),
+        *(jax.device_put(x, _placement(len(views), spec)) for x, spec in zip(data, specs, strict=True))
     )
 
 
-def make_chunk(step: Step, steps: int) -> Callable[[Hypers, GanData, GanState], tuple[GanState, dict]]:
-    """`steps` steps of a whole group as one program; the state is donated.
+def make_chunk(
+    step: Step, steps: int, size: int
+) -> Callable[[Hypers, GanData, GanState], tuple[GanState, dict]]:
+    """`steps` steps of a group of `size` members as one program; the state is donated and stays where it is.
 
     Returns the new state and the metrics [M, K], averaged over the chunk.
     """
@@ -96,7 +107,8 @@ def make_chunk(step: Step, steps: int) -> Callable[[Hypers, GanData, GanState], 
         state, metrics = jax.lax.scan(lambda s, _: step(hypers, data, s), state, length=steps)
         return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
 
-    return jax.jit(jax.vmap(chunk, in_axes=(0, DATA_AXES, 0)), donate_argnums=2)
+    batched = jax.vmap(chunk, in_axes=(0, DATA_AXES, 0))
+    return jax.jit(batched, donate_argnums=2, out_shardings=(_placement(size, PartitionSpec("member")), None))
 
 
 def groups(members: list[Member], size: int) -> list[list[Member]]:
@@ -138,17 +150,11 @@ def group_size(config: GanConfig, members: int) -> int:
 
 
 def shard(tree: Any, size: int) -> Any:
-    """Lays the member axis of every leaf over the local devices (as many as divide the group)."""
-    devices = jax.local_devices()[: math.gcd(size, len(jax.local_devices()))]
-    sharding = NamedSharding(Mesh(np.array(devices), ("member",)), PartitionSpec("member"))
-    return jax.device_put(tree, sharding)
+    """Lays the member axis of every leaf over the local devices."""
+    return jax.device_put(tree, _placement(size, PartitionSpec("member")))
 
 
-def shard_data(data: GanData, size: int) -> GanData:
-    """`shard` for a group's data: the tables go whole to every device."""
+def _placement(size: int, spec: PartitionSpec) -> NamedSharding:
+    """On as many local devices as divide the group."""
     devices = jax.local_devices()[: math.gcd(size, len(jax.local_devices()))]
-    mesh = Mesh(np.array(devices), ("member",))
-    specs = GanData(*(PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES))
-    return GanData(
-        *(jax.device_put(x, NamedSharding(mesh, spec)) for x, spec in zip(data, specs, strict=True))
-    )
+    return NamedSharding(Mesh(np.array(devices), ("member",)), spec)

@@ -83,13 +83,13 @@ def wa(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
 def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
     """The rows of results.csv, one per cell, in the order in which the cells first appear.
 
-    UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are the 2.5th and
-    97.5th percentiles of a bootstrap over speakers (all rows and seeds of a drawn speaker together). `delta_*`
-    is the difference to the arm `real` with the same classifier and normalisation, on the speakers and seeds
-    that both have and with the same speakers drawn for both. `p_value` is two-sided, from swapping the two
-    arms' predictions speaker by speaker: every pattern of swaps up to 12 speakers, else 10,000 random ones
-    and the observed one. Holm-corrected over the table. NaN where there is nothing to compare, and intervals
-    are NaN with fewer than two speakers.
+    UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are the 2.5th
+    and 97.5th percentiles of a bootstrap over speakers (all rows and seeds of a drawn speaker together).
+    `delta_*` is the difference to the arm `real` with the same classifier and normalisation, on the speakers
+    and seeds that both have and with the same speakers drawn for both. `p_value` is two-sided, from swapping
+    the two arms' predictions speaker by speaker: every pattern of swaps up to 12 speakers, else 10,000 random
+    ones and the observed one. Holm-corrected over the table. NaN where there is nothing to compare, and
+    intervals are NaN with fewer than two speakers.
 
     Args:
       predictions: the columns of predictions.csv.
@@ -159,8 +159,8 @@ def classes_of(predictions: pd.DataFrame) -> list[str]:
 def mean_abs_difference(a_NxD: np.ndarray, b_NxD: np.ndarray) -> float:
     """Mean over features of |mean of a - mean of b|, in the unit of the features.
 
-    Source: Bao, Neumann and Vu, "CycleGAN-based emotion style transfer as data augmentation for speech emotion
-      recognition", Interspeech 2019, Table 1 (on min-max scaled features).
+    Source: Bao, Neumann and Vu, "CycleGAN-based emotion style transfer as data augmentation for speech
+      emotion recognition", Interspeech 2019, Table 1 (on min-max scaled features).
     """
     a_D, b_D = (np.mean(x_NxD, axis=0, dtype=np.float64) for x_NxD in (a_NxD, b_NxD))
     return float(np.abs(a_D - b_D).mean())

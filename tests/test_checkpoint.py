@@ -22,7 +22,7 @@ def same(a, b):
 
 def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
     made, views, source = group(toy)
-    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5)
+    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5, 4)
     data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(made)
     state, _ = chunk(hypers, data, members.init(CONFIG, made))
     checkpoints = Checkpoints(tmp_path / "group")

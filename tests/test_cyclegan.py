@@ -72,7 +72,7 @@ def group(toy, seeds=1, **hypers):
 def run(config, plan, views, source, target, steps=20):
     data = members.stack_views(source, target, views)
     state = members.init(config, plan)
-    return members.make_chunk(cyclegan.make_step(config), steps)(members.stack_hypers(plan), data, state)
+    return members.make_chunk(cyclegan.make_step(config), steps, len(plan))(members.stack_hypers(plan), data, state)
 
 
 def assert_close(a, b, rtol):
@@ -106,7 +106,7 @@ def test_two_chunks_of_ten_equal_one_of_twenty(toy):
     plan, views, source = group(toy)
     whole, _ = run(CONFIG, plan, views, source, toy.x_UxD)
     data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(plan)
-    chunk, state = members.make_chunk(cyclegan.make_step(CONFIG), 10), members.init(CONFIG, plan)
+    chunk, state = members.make_chunk(cyclegan.make_step(CONFIG), 10, len(plan)), members.init(CONFIG, plan)
     for _ in range(2):
         state, _ = chunk(hypers, data, state)
     assert_close(state.params, whole.params, 1e-6)
@@ -114,7 +114,7 @@ def test_two_chunks_of_ten_equal_one_of_twenty(toy):
 
 def test_the_second_chunk_the_second_group_and_the_second_seed_compile_nothing(toy, caplog):
     plan, views, source = group(toy, seeds=2)
-    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5)
+    chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5, 4)
     data = members.stack_views(source, toy.x_UxD, views[:4])
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         for part in (plan[:4], plan[4:]):
@@ -167,7 +167,7 @@ def test_pretraining_lowers_the_reconstruction_error_of_plain_generators(toy):
     config = replace(CONFIG, residual=False, pretrain_steps=100)
     plan, views, source = group(toy)
     data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(plan)
-    chunk, state = members.make_chunk(cyclegan.make_pretrain_step(config), 20), members.init(config, plan)
+    chunk, state = members.make_chunk(cyclegan.make_pretrain_step(config), 20, len(plan)), members.init(config, plan)
     losses = []
     for _ in range(5):
         state, metrics = chunk(hypers, data, state)

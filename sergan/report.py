@@ -1,0 +1,444 @@
+"""A run folder as one page that opens offline and prints: the answer, tables, figures, how to run it again.
+
+Reads files only and needs no accelerator library; a file that is not there yet makes its section say so.
+"""
+
+import base64
+import html
+import io
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from string import Template
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from etils import epath
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sergan import metrics, writers
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart too; dashes and markers go on where it ends.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":")
+_MARKERS = ("o", "s", "^")
+_NOT_A_LOSS = {"step", "seconds", "member", "fold", "seed", "point"}
+_SYNTHETIC_PER_CLASS, _REAL_PER_CLASS = 120, 80
+_ONE_ARM = ["normalisation", "classifier", "arm", "amount", "point"]
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>
+:root { --ink: #1c2024; --soft: #5c6670; --line: #d5dade; --page: #ffffff; --tint: #eef4f9; --mark: #0b5c94; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7ea; --soft: #a3adb6; --line: #41474d; --page: #1a1a1a; --tint: #22303b; --mark: #7fc1ef; }
+  img { filter: invert(.898) hue-rotate(180deg); }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 68rem; background: var(--page);
+  color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; }
+h2 { font-size: 1.2rem; margin: 2.25rem 0 .5rem; padding-top: .6rem; border-top: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.25rem 0 .4rem; }
+p { margin: .4rem 0; max-width: 62rem; }
+.soft, figcaption { color: var(--soft); font-size: .875rem; }
+.answer { background: var(--tint); border-left: 4px solid var(--mark); padding: .75rem 1rem; margin: 1rem 0;
+  font-size: 1.1rem; }
+.missing { color: var(--soft); font-style: italic; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; vertical-align: bottom; }
+th.word, td.word { text-align: left; }
+tr.first td { border-top: 2px solid var(--line); }
+td strong { color: var(--mark); }
+figure { margin: 1rem 0; }
+img { display: block; max-width: 100%; height: auto; }
+pre { background: var(--tint); padding: .6rem .8rem; font-size: .8125rem; line-height: 1.45;
+  white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
+pre.columns { columns: 22rem; column-gap: 2rem; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  h2, h3 { break-after: avoid; }
+  figure, table, .answer { break-inside: avoid; }
+  .wide { overflow: visible; }
+  table { font-size: 8pt; }
+}
+</style>
+</head>
+<body>
+$body
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run folder; each part is read once, and is None (or empty) where its file is not there."""
+
+    folder: epath.Path
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """config.json."""
+        path = self.folder / "config.json"
+        return writers.read_json(path) if path.exists() else {}
+
+    @cached_property
+    def members(self) -> list[dict[str, Any]]:
+        """members.jsonl."""
+        return writers.read_lines(self.folder / "members.jsonl")
+
+    @cached_property
+    def results(self) -> pd.DataFrame | None:
+        """results.csv."""
+        return _read_csv(self.folder / "results.csv", ("arm", "classifier", "normalisation"))
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """predictions.csv."""
+        words = ("id", "speaker", "arm", "classifier", "normalisation", "truth", "prediction")
+        return _read_csv(self.folder / "predictions.csv", words)
+
+    @cached_property
+    def quality(self) -> pd.DataFrame | None:
+        """quality.csv."""
+        return _read_csv(self.folder / "quality.csv", ("normalisation", "emotion"))
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """metrics.jsonl with each member's normalisation, without the members that diverged."""
+        frame = pd.DataFrame(writers.read_lines(self.folder / "metrics.jsonl"))
+        if frame.empty:
+            return frame
+        names = {line["member"]: line["normalisation"] for line in self.members}
+        frame["normalisation"] = frame["member"].map(names).fillna("members in training")
+        lost = [line["member"] for line in self.members if _diverged(line)]
+        return frame[~frame["member"].isin(lost)]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A figure of the page: its file's name, what it shows in words, and what is said below it."""
+
+    name: str
+    figure: Figure
+    alt: str
+    caption: str = ""
+
+
+class _Strong(str):
+    """A table cell to be shown in bold."""
+
+
+class _Missing(Exception):
+    """A section cannot be written yet; the message says what is not there."""
+
+
+def write(run: epath.PathLike) -> epath.Path:
+    """Writes `figures/*.png` and `report.html` into a run folder, finished or not; returns the page's path.
+
+    Raises:
+      OSError: the folder cannot be written to.
+    """
+    folder = _Run(epath.Path(run))
+    parts = [_head(folder)]
+    for title, section in _SECTIONS.items():
+        try:
+            content = section(folder)
+        except _Missing as error:
+            content = f'<p class="missing">{html.escape(str(error))}</p>'
+        parts.append(f"<section>\n<h2>{title}</h2>\n{content}\n</section>")
+    path = folder.folder / "report.html"
+    writers.write_text(path, _PAGE.substitute(title=html.escape(_title(folder)), body="\n".join(parts)))
+    return path
+
+
+def table_text(results: pd.DataFrame) -> str:
+    """The rows of results.csv as an aligned table for a terminal, in per cent with 95 % intervals."""
+    header, rows = _result_cells(results)
+    words = len(header) - _NUMBERS
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [header, *((_starred(cell) for cell in row) for row in rows)]
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join([*lines, "95 % intervals over speakers; * the interval of the difference excludes 0"])
+
+
+def answer(results: pd.DataFrame) -> str:
+    """One sentence: does the first augmented arm beat `real`, for each classifier and normalisation?
+
+    A difference is called one only where its paired 95 % interval excludes 0.
+    """
+    arms = [arm for arm in results["arm"] if arm.startswith("real+")]
+    if not arms:
+        return "No arm with synthetic rows beside the real ones has been tested yet."
+    rows = results[results["arm"] == arms[0]].drop_duplicates(["classifier", "normalisation"])
+    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    for row in rows.to_dict("records"):
+        verdict = "better" if row["delta_low"] > 0 else "worse" if row["delta_high"] < 0 else "open"
+        where = f"{row['classifier'].upper()}, {row['normalisation']} normalisation"
+        found[verdict].append(f"{where}: {_points(row)} points")
+    head = f"{arms[0]} beats real in {len(found['better'])} of {len(rows)} comparisons by pooled UAR"
+    parts = [f"{head} ({'; '.join(found['better'])})" if found["better"] else head]
+    if found["worse"]:
+        parts.append(f"is worse than real in {len(found['worse'])} ({'; '.join(found['worse'])})")
+    if found["open"]:
+        parts.append(f"differs by no more than chance may in {len(found['open'])} ({'; '.join(found['open'])})")
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] + "."
+
+
+# ---- sections ----
+
+
+def _head(run: _Run) -> str:
+    config = run.record.get("config", {})
+    about = [f"Run folder {run.folder.name}"]
+    if run.record.get("started"):
+        about.append(f"started {run.record['started']}")
+    about.append(f"ended {run.record['ended']}" if run.record.get("ended") else "not finished yet")
+    source = config.get("source")
+    what = f"Rows of the source “{source}” are transferred to each emotion by CycleGANs. " if source else ""
+    return (
+        f"<h1>{html.escape(_title(run))}</h1>\n"
+        f'<p class="soft">{html.escape("; ".join(about))}.</p>\n'
+        f'<p class="soft">{html.escape(what)}Arms: <b>real</b> trains the classifier on real rows, an arm '
+        "<b>real+x</b> on real and synthetic rows, <b>x</b> on synthetic rows alone. Normalisation "
+        "<b>train</b> uses the training speakers only; <b>speaker</b> uses all rows of each speaker, "
+        "unlabelled, the held-out one included. UAR: unweighted average recall, pooled over the folds.</p>"
+    )
+
+
+def _answer(run: _Run) -> str:
+    return f'<p class="answer">{html.escape(answer(_have(run.results, "results.csv")))}</p>'
+
+
+def _result(run: _Run) -> str:
+    results = _have(run.results, "results.csv")
+    seeds, classes = (int(results[name].max()) for name in ("seeds", "classes"))
+    header, rows = _result_cells(results)
+    caption = (
+        f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. Brackets: 95 % intervals, bootstrap "
+        "over speakers. Difference to real in points, in bold where its interval excludes 0; p from swapping "
+        "the arms speaker by speaker, Holm-corrected over the table. Sets: synthetic rows in multiples of "
+        "the real training set."
+    )
+    picture = _Picture(
+        "uar.png",
+        _uar_figure(results),
+        "Pooled UAR of each arm with its 95 % interval, per classifier and normalisation; the values are in "
+        "the table below.",
+    )
+    firsts = results.groupby(["normalisation", "classifier"], sort=False).head(1).index
+    marks = [i for i, index in enumerate(results.index) if index in firsts]
+    return _show(run, [picture]) + _table(header, rows, len(header) - _NUMBERS, caption, marks)
+
+
+def _quality(run: _Run) -> str:
+    quality = _have(run.quality, "quality.csv")
+    names = ["target_synthetic", "target_source"]
+    kinds = list(dict.fromkeys(quality["normalisation"]))
+    header = ["Emotion", *(f"{n}: {word}" for n in kinds for word in ("target–synthetic", "target–source"))]
+    rows = []
+    for emotion in [*dict.fromkeys(quality["emotion"]), None]:
+        part = quality if emotion is None else quality[quality["emotion"] == emotion]
+        means = part.groupby("normalisation")[names].mean().reindex(kinds).to_numpy().ravel()
+        cells = [f"{value:.4f}" if np.isfinite(value) else "" for value in means]
+        rows.append([emotion or "all", *(cells if emotion else map(_Strong, cells))])
+    caption = (
+        "Mean over features of the absolute difference of means, on features min-max scaled to [0, 1]; mean "
+        f"over {quality['fold'].nunique()} folds. The nearer target–synthetic is to 0, the nearer the "
+        "synthetic rows are to the real ones of that emotion; target–source is where the transfer starts."
+    )
+    return _table(header, rows, 1, caption, [len(rows) - 1])
+
+
+def _speakers(run: _Run) -> str:
+    parts = metrics.per_speaker(_have(run.predictions, "predictions.csv"))
+    tables = []
+    for normalisation, part in parts.groupby("normalisation", sort=False):
+        cells = part[["classifier", "arm", "amount", "point"]].drop_duplicates()
+        header = ["Speaker", "rows", *(f"{c.upper()} {arm}" for c, arm in cells[["classifier", "arm"]].to_numpy())]
+        wide = part.pivot_table(index="speaker", columns=list(cells.columns), values="uar")
+        wide = wide.reindex(columns=pd.MultiIndex.from_frame(cells))
+        count = part.groupby("speaker")["rows"].max()
+        rows = [
+            [str(speaker), str(count[speaker]), *map(_percent, values)]
+            for speaker, values in zip(wide.index, wide.to_numpy(), strict=True)
+        ]
+        caption = f"UAR in % of each held-out speaker, {normalisation} normalisation, mean over seeds."
+        tables.append(_table(header, rows, 1, caption))
+    return "".join(tables)
+
+
+def _confusions(run: _Run) -> str:
+    predictions = _have(run.predictions, "predictions.csv")
+    classes, groups = metrics.classes_of(predictions), {}
+    for cell, counts_CxC in metrics.confusions(predictions).items():
+        groups.setdefault((cell.normalisation, cell.classifier), {})[cell] = counts_CxC
+    pictures = [
+        _Picture(
+            f"confusion_{_file_name(normalisation)}_{_file_name(classifier)}.png",
+            _confusion_figure(cells, classes),
+            f"Confusion matrices of {classifier}, {normalisation} normalisation, one for each arm. "
+            + " ".join(f"{c.arm}: {_recalls(counts, classes)}." for c, counts in cells.items()),
+            f"{classifier.upper()}, {normalisation} normalisation: % of the rows of each true class, pooled "
+            "over folds, mean over seeds.",
+        )
+        for (normalisation, classifier), cells in groups.items()
+    ]
+    return _show(run, pictures)
+
+
+def _clusters(run: _Run) -> str:
+    if not (run.folder / "features.parquet").exists():
+        raise _Missing("features.parquet is not there yet: the real rows.")
+    pictures = []
+    for normalisation, path in _first_synthetic(run).items():
+        x_NxD, emotion_N, real_N, fold = _sample(run, path, normalisation)
+        pictures.append(
+            _Picture(
+                f"rows_{_file_name(normalisation)}.png",
+                _cluster_figure(x_NxD, emotion_N, real_N),
+                f"Real and synthetic rows of fold {fold} in two dimensions by PCA and by t-SNE, coloured by "
+                f"emotion, {normalisation} normalisation.",
+                f"Fold {fold}, {normalisation} normalisation: {int(real_N.sum())} real training rows (filled) "
+                f"and {int((~real_N).sum())} synthetic ones (crosses), equally many of each emotion as far as "
+                "there are, z-normed on the real training rows. The synthetic rows come from the source "
+                "speech, the target emotion gives the colour. t-SNE keeps neighbourhoods, not distances.",
+            )
+        )
+    if not pictures:
+        raise _Missing("No synthetic rows are there yet.")
+    return _show(run, pictures)
+
+
+def _curves(run: _Run) -> str:
+    if run.losses.empty:
+        raise _Missing("metrics.jsonl is not there yet, or every member in it diverged.")
+    pictures = []
+    for normalisation, part in run.losses.groupby("normalisation", sort=False):
+        names = _loss_names(part)
+        if names:
+            pictures.append(
+                _Picture(
+                    f"losses_{_file_name(str(normalisation))}.png",
+                    _loss_figure(part, names),
+                    f"Curves over the training steps of {', '.join(names)}, a line for each emotion.",
+                    f"{str(normalisation).capitalize()}: mean over {part['member'].nunique()} members (line) "
+                    "and their range (band)." + _pretraining(part),
+                )
+            )
+    return _show(run, pictures)
+
+
+def _divergence(run: _Run) -> str:
+    if not run.members:
+        raise _Missing("members.jsonl is not there yet: no member has finished.")
+    lost = [line for line in run.members if _diverged(line)]
+    if not lost:
+        return f"<p>None of {len(run.members)} members diverged.</p>"
+    names = "".join(f"<li>{html.escape(_member_name(line))}</li>" for line in lost)
+    return (
+        f"<p>{len(lost)} of {len(run.members)} members diverged; each was frozen at the step named, and its "
+        f"loss curves are left out above:</p>\n<ul>{names}</ul>"
+    )
+
+
+def _settings(run: _Run) -> str:
+    record = run.record
+    if not record:
+        raise _Missing("config.json is not there.")
+    devices = ", ".join(map(str, record.get("devices", []))) or "not known yet"
+    overrides = ", ".join(f"{key} = {_value(v)}" for key, v in record.get("overrides", {}).items()) or "none"
+    facts = {
+        "Commit": record.get("commit", "unknown"),
+        "Machine": record.get("machine", "unknown"),
+        "Devices": devices,
+        "Overrides": overrides,
+        "Versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
+    }
+    lines = "".join(f"<p><b>{key}:</b> {html.escape(str(value))}</p>\n" for key, value in facts.items())
+    stages = [[stage, _clock(seconds)] for stage, seconds in record.get("stages", {}).items()]
+    config = "\n".join(f"{key} = {_value(value)}" for key, value in _flat(record.get("config", {})))
+    again = record.get("command", "")
+    report = f"python launch.py --mode=report --workdir={shlex.quote(str(run.folder))}"
+    return (
+        "<h3>To run it again</h3>\n"
+        f"<pre>{html.escape(again)}</pre>\n<p>This page alone, from the same run folder:</p>\n"
+        f"<pre>{html.escape(report)}</pre>\n<h3>On what</h3>\n{lines}"
+        f"<h3>Time per stage</h3>\n{_table(['Stage', 'min:s'], stages, 1)}"
+        f'<h3>Config</h3>\n<pre class="columns">{html.escape(config)}</pre>'
+    )
+
+
+_SECTIONS: dict[str, Callable[[_Run], str]] = {
+    "The answer": _answer,
+    "Results": _result,
+    "Quality of the synthetic rows": _quality,
+    "Speakers": _speakers,
+    "Confusions": _confusions,
+    "Real and synthetic rows": _clusters,
+    "Training of the CycleGANs": _curves,
+    "Members that diverged": _divergence,
+    "What was run": _settings,
+}
+
+
+# ---- the result table, for page and terminal ----
+
+_NUMBERS = 6  # columns of the result table that hold numbers
+
+
+def _result_cells(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and cells; sweep points are named only where there are several."""
+    several = results["point"].nunique() > 1
+    words = ["normalisation", "classifier", "arm"] + ["point"] * several
+    header = [*(name.capitalize() for name in words)]
+    header += ["Sets", "UAR %", "[95 %]", "WA %", "Difference", "p"]
+    rows = []
+    for row in results.to_dict("records"):
+        interval = f"[{_percent(row['uar_low'])}, {_percent(row['uar_high'])}]"
+        clear = row["delta_low"] > 0 or row["delta_high"] < 0
+        difference = "" if pd.isna(row["delta_uar"]) else _points(row)
+        p_value = "" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}"
+        cells = [str(row[name]) for name in words]
+        cells += [f"{row['amount']:g}", _percent(row["uar"]), interval, _percent(row["wa"])]
+        rows.append([*cells, _Strong(difference) if clear else difference, p_value])
+    return header, rows
+
+
+def _starred(cell: str) -> str:
+    return cell
+
+
+def _points(row: Mapping[str, Any]) -> str:
+    """A difference in points of per cent with its interval."""
+    value, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}" if np.isfinite(value) else "–"
+
+
+# ---- figures ----
