@@ -6,7 +6,6 @@ python launch.py --mode=synthesize --workdir=RUN --out=FILE.parquet --per_class=
 python launch.py --mode=report --workdir=RUN
 """
 
-import re
 import shlex
 import sys
 import traceback
@@ -34,10 +33,12 @@ def dispatch(command: str) -> str:
     if MODE.value in ("run", "inspect"):
         if CONFIG.value is None:
             raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
-        overrides = config_flags.get_override_values(flags.FLAGS["config"])
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
-        return run.run(CONFIG.value, overrides, command, Path(WORKDIR.value or default_workdir(overrides)))
+        name = flags.FLAGS["config"].config_filename
+        overrides = config_flags.get_override_values(flags.FLAGS["config"])
+        workdir = Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
+        return run.run(CONFIG.value, overrides, command, workdir)
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
@@ -47,33 +48,26 @@ def dispatch(command: str) -> str:
     return run.synthesize(Path(WORKDIR.value), Path(OUT.value), PER_CLASS.value, SOURCE.value)
 
 
-def default_workdir(overrides: dict) -> Path:
-    """runs/<config>-<preset and overrides>."""
-    file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
-    parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
-    return Path("runs") / re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))[:150]
-
-
 def main(argv: list[str]) -> int:
     """0 done, 1 a run failed, 2 wrong usage or input, 3 interrupted and saved."""
-    debug = "--debug_errors" in argv
+    parsed = False
     try:
+        run.check_config_file(argv)
         rest = flags.FLAGS(argv)
+        parsed = True
         if len(rest) > 1:
             raise UserError(f"not a flag: {rest[1]}")
         print(dispatch("python " + shlex.join(argv)))
         return 0
     except KeyboardInterrupt:
-        print("interrupted; what is done is saved, the same command goes on", file=sys.stderr)
+        print("launch.py: interrupted; what is done is saved, the same command goes on", file=sys.stderr)
         return 3
-    except (UserError, flags.Error) as error:
-        code, text = 2, str(error)
     except Exception as error:
-        code, text = 1, f"{type(error).__name__}: {error}"
-    if debug:
-        traceback.print_exc()
-    print(f"launch.py: {text}", file=sys.stderr)
-    return code
+        if "--debug_errors" in argv:
+            traceback.print_exc()
+        wrong_input = isinstance(error, UserError) or not parsed
+        print(f"launch.py: {run.in_words(error, wrong_input)}", file=sys.stderr)
+        return 2 if wrong_input else 1
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import json
 import platform
+import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -225,8 +225,40 @@ def inspect(config: ml_collections.ConfigDict) -> str:
     return "\n".join(lines)
 
 
-def main_command(argv: list[str]) -> str:
-    """The command as typed, for the record."""
-    import shlex
+def report(workdir: Path) -> str:
+    """Writes the report of a run folder anew, finished or not."""
+    from sergan import report
 
-    return "python " + shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else sys.executable
+    open_run(workdir)
+    return f"{report.write(workdir)}"
+
+
+def default_workdir(config_name: str, overrides: dict[str, Any]) -> Path:
+    """runs/<config>-<preset and overrides>."""
+    file, _, preset = config_name.partition(":")
+    parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
+    return Path("runs") / re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))[:150]
+
+
+def check_config_file(argv: list[str]) -> None:
+    """Raises UserError if the file that --config names is not there."""
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, text = flag.lstrip("-").partition("=")
+        file = (text or value).partition(":")[0]
+        if name == "config" and not Path(file).is_file():
+            raise UserError(f"--config={file}: no such file; the studies are in configs/")
+
+
+def in_words(error: Exception, wrong_input: bool) -> str:
+    """An exception as one or two lines: a UserError as it stands, others with their kind."""
+    if isinstance(error, UserError):
+        return str(error)
+    if wrong_input and isinstance(error, AttributeError | KeyError):  # from the config's own flags
+        near = re.search(r"mean .(\w+). instead of .(\w+).", str(error))
+        if near:
+            return f"no such config key: {near[2]}; did you mean {near[1]}?"
+        return "no such config key: " + str(error).strip("\"'")
+    lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    if wrong_input:
+        return lines[-1].removeprefix("ValueError: ")
+    return f"{type(error).__name__}: {lines[0][:500]} (--debug_errors shows where)"

@@ -30,7 +30,6 @@ _DASHES = ("-", "--", ":")
 _MARKERS = ("o", "s", "^")
 _NOT_A_LOSS = {"step", "seconds", "member", "fold", "seed", "point"}
 _SYNTHETIC_PER_CLASS, _REAL_PER_CLASS = 120, 80
-_ONE_ARM = ["normalisation", "classifier", "arm", "amount", "point"]
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -170,16 +169,15 @@ def write(run: epath.PathLike) -> epath.Path:
 
 def table_text(results: pd.DataFrame) -> str:
     """The rows of results.csv as an aligned table for a terminal, in per cent with 95 % intervals."""
-    header, rows = _result_cells(results)
+    header, cells = _result_cells(results)
+    rows = [header, *([f"* {c}" if isinstance(c, _Strong) else c for c in row] for row in cells)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     words = len(header) - _NUMBERS
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < words else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [header, *((_starred(cell) for cell in row) for row in rows)]
-    ]
+    lines = []
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:words], widths[:words], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[words:], widths[words:], strict=True)]
+        lines.append("  ".join(left + right).rstrip())
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join([*lines, "95 % intervals over speakers; * the interval of the difference excludes 0"])
 
@@ -192,7 +190,10 @@ def answer(results: pd.DataFrame) -> str:
     arms = [arm for arm in results["arm"] if arm.startswith("real+")]
     if not arms:
         return "No arm with synthetic rows beside the real ones has been tested yet."
-    rows = results[results["arm"] == arms[0]].drop_duplicates(["classifier", "normalisation"])
+    tested = results[(results["arm"] == arms[0]) & results["delta_uar"].notna()]
+    rows = tested.drop_duplicates(["classifier", "normalisation"])
+    if rows.empty:
+        return f"{arms[0]} has not been tested beside real on the same rows yet."
     found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     for row in rows.to_dict("records"):
         verdict = "better" if row["delta_low"] > 0 else "worse" if row["delta_high"] < 0 else "open"
@@ -203,7 +204,9 @@ def answer(results: pd.DataFrame) -> str:
     if found["worse"]:
         parts.append(f"is worse than real in {len(found['worse'])} ({'; '.join(found['worse'])})")
     if found["open"]:
-        parts.append(f"differs by no more than chance may in {len(found['open'])} ({'; '.join(found['open'])})")
+        parts.append(
+            f"differs by no more than chance may in {len(found['open'])} ({'; '.join(found['open'])})"
+        )
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] + "."
 
 
@@ -277,7 +280,11 @@ def _speakers(run: _Run) -> str:
     tables = []
     for normalisation, part in parts.groupby("normalisation", sort=False):
         cells = part[["classifier", "arm", "amount", "point"]].drop_duplicates()
-        header = ["Speaker", "rows", *(f"{c.upper()} {arm}" for c, arm in cells[["classifier", "arm"]].to_numpy())]
+        header = [
+            "Speaker",
+            "rows",
+            *(f"{c.upper()} {arm}" for c, arm in cells[["classifier", "arm"]].to_numpy()),
+        ]
         wide = part.pivot_table(index="speaker", columns=list(cells.columns), values="uar")
         wide = wide.reindex(columns=pd.MultiIndex.from_frame(cells))
         count = part.groupby("speaker")["rows"].max()
@@ -420,15 +427,11 @@ def _result_cells(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         interval = f"[{_percent(row['uar_low'])}, {_percent(row['uar_high'])}]"
         clear = row["delta_low"] > 0 or row["delta_high"] < 0
         difference = "" if pd.isna(row["delta_uar"]) else _points(row)
-        p_value = "" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}"
+        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
         cells = [str(row[name]) for name in words]
         cells += [f"{row['amount']:g}", _percent(row["uar"]), interval, _percent(row["wa"])]
         rows.append([*cells, _Strong(difference) if clear else difference, p_value])
     return header, rows
-
-
-def _starred(cell: str) -> str:
-    return cell
 
 
 def _points(row: Mapping[str, Any]) -> str:
@@ -438,7 +441,323 @@ def _points(row: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f}" if np.isfinite(value) else "–"
+    return f"{100 * value:.1f}" if np.isfinite(value) else "-"
 
 
 # ---- figures ----
+
+
+def _uar_figure(results: pd.DataFrame) -> Figure:
+    """A panel per normalisation: arms downwards, UAR with its interval to the right."""
+    kinds = list(dict.fromkeys(results["normalisation"]))
+    classifiers = list(dict.fromkeys(results["classifier"]))
+    several = results.groupby(["arm", "classifier", "normalisation"]).size().max() > 1
+    names = results["arm"] + (results["amount"].map(" × {:g}".format) if several else "")
+    arms = list(dict.fromkeys(names))
+    figure, axes = _panels(len(kinds), len(kinds), (10.0 / len(kinds), 0.9 + 0.5 * len(arms)))
+    for panel, kind in zip(axes, kinds, strict=True):
+        for i, classifier in enumerate(classifiers):
+            rows = results[(results["normalisation"] == kind) & (results["classifier"] == classifier)]
+            height = [arms.index(name) for name in names[rows.index]]
+            offset = 0.3 * ((i + 0.5) / len(classifiers) - 0.5) * (len(classifiers) > 1) * 2
+            uar = 100 * rows["uar"].to_numpy()
+            spread = [uar - 100 * rows["uar_low"].to_numpy(), 100 * rows["uar_high"].to_numpy() - uar]
+            panel.errorbar(
+                uar,
+                np.array(height) + offset,
+                xerr=np.nan_to_num(spread).clip(0),
+                fmt=_MARKERS[i % len(_MARKERS)],
+                color=_COLOURS[i % len(_COLOURS)],
+                capsize=3,
+                label=classifier.upper(),
+            )
+        panel.set_yticks(range(len(arms)), arms)
+        panel.set_ylim(len(arms) - 0.4, -0.6)
+        panel.set_title(f"{kind} normalisation")
+        panel.set_xlabel("pooled UAR / %")
+        panel.grid(axis="x", color="#dddddd")
+    axes[-1].legend(loc="best")
+    return figure
+
+
+def _confusion_figure(cells: Mapping[metrics.Cell, np.ndarray], classes: Sequence[str]) -> Figure:
+    """A panel per arm: true classes downwards, predicted ones to the right, per cent of the row."""
+    width = 1.3 + 0.5 * len(classes)
+    columns = min(len(cells), max(1, int(11 // width)))
+    figure, axes = _panels(len(cells), columns, (width, width + 0.1))
+    several = len({cell.arm for cell in cells}) < len(cells)
+    for panel, (cell, counts_CxC) in zip(axes, cells.items(), strict=True):
+        total_Cx1 = counts_CxC.sum(axis=1, keepdims=True)
+        share_CxC = 100 * np.divide(counts_CxC, total_Cx1, out=np.zeros_like(counts_CxC), where=total_Cx1 > 0)
+        panel.imshow(share_CxC, cmap="Blues", vmin=0, vmax=100)
+        for (row, column), value in np.ndenumerate(share_CxC):
+            colour = "white" if value > 55 else "#222222"
+            panel.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=9)
+        panel.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+        panel.set_yticks(range(len(classes)), classes)
+        panel.set_title(f"{cell.arm} × {cell.amount:g}" if several else cell.arm)
+        panel.set_xlabel("predicted")
+    for panel in axes[::columns]:
+        panel.set_ylabel("true")
+    return figure
+
+
+def _loss_figure(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """A panel per loss, a line per emotion: mean over members, and the band from the least to the greatest."""
+    figure, axes = _panels(len(names), 3, (3.5, 2.3))
+    emotions = sorted(losses["emotion"].dropna().unique()) if "emotion" in losses else []
+    looks = _looks(emotions or ["all"])
+    change = _joint_start(losses)
+    for panel, name in zip(axes, names, strict=True):
+        for emotion, look in looks.items():
+            rows = losses[losses["emotion"] == emotion] if emotions else losses
+            values = rows.dropna(subset=[name]).groupby("step")[name].agg(["mean", "min", "max"])
+            style = {"color": look[0], "linestyle": look[1]}
+            mark = "o" if len(values) == 1 else ""
+            panel.plot(values.index, values["mean"], linewidth=1.4, marker=mark, markersize=4, **style)
+            panel.fill_between(values.index, values["min"], values["max"], color=look[0], alpha=0.15, lw=0)
+        if change is not None:
+            panel.axvline(change, color="#777777", linewidth=1, linestyle=":")
+        panel.set_title(name.replace("_", " "))
+        panel.set_xlim(0, losses["step"].max() * 1.02)
+        panel.grid(color="#e6e6e6")
+    for panel in axes[-3:]:
+        panel.set_xlabel("training step")
+    handles = [Line2D([], [], color=c, linestyle=d, label=emotion) for emotion, (c, d, _) in looks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 8), frameon=False)
+    return figure
+
+
+def _cluster_figure(x_NxD: np.ndarray, emotion_N: np.ndarray, real_N: np.ndarray) -> Figure:
+    """PCA and t-SNE side by side, fitted on all rows given; t-SNE on the first 50 components."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    pca = PCA(min(50, *x_NxD.shape), svd_solver="randomized", random_state=0)
+    z_NxP = pca.fit_transform(x_NxD)
+    neighbours = min(30.0, (len(x_NxD) - 1) / 3)
+    tsne = TSNE(2, perplexity=neighbours, init="pca", max_iter=500, random_state=0)
+    share = [
+        f"principal component {i + 1} ({ratio:.0%} of the variance)"
+        for i, ratio in enumerate(pca.explained_variance_ratio_[:2])
+    ]
+    views = {
+        "PCA": (z_NxP[:, :2], share),
+        "t-SNE": (tsne.fit_transform(z_NxP), ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]),
+    }
+    figure, axes = _panels(2, 2, (5.4, 5.0))
+    looks = _looks(sorted(set(emotion_N.tolist())))
+    for panel, (title, (at_Nx2, labels)) in zip(axes, views.items(), strict=True):
+        for emotion, (colour, _, marker) in looks.items():
+            fake, real = (at_Nx2[(emotion_N == emotion) & mask] for mask in (~real_N, real_N))
+            panel.scatter(*fake.T, s=16, marker="x", color=colour, linewidths=0.9, alpha=0.55)
+            panel.scatter(*real.T, s=22, marker=marker, color=colour, edgecolors="white", linewidths=0.5)
+        panel.set_title(title)
+        panel.set_xlabel(labels[0])
+        panel.set_ylabel(labels[1])
+        panel.set_xticks([])
+        panel.set_yticks([])
+    dots = {"linestyle": "", "markersize": 6}
+    handles = [
+        Line2D([], [], color=c, marker=m, label=emotion, **dots) for emotion, (c, _, m) in looks.items()
+    ]
+    handles += [
+        Line2D([], [], color="#555555", marker="o", label="real", **dots),
+        Line2D([], [], color="#555555", marker="x", label="synthetic", **dots),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 9), frameon=False)
+    return figure
+
+
+def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of `size` inches in rows of `columns`."""
+    rows = -(-count // columns)
+    figure = Figure((columns * size[0], rows * size[1] + 0.3), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+    return figure, axes
+
+
+def _looks(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Name -> colour, dash and marker, all different for up to 21 names."""
+    count = len(_COLOURS)
+    return {
+        name: (_COLOURS[i % count], _DASHES[i // count % 3], _MARKERS[i // count % 3])
+        for i, name in enumerate(names)
+    }
+
+
+# ---- what the figures show ----
+
+
+def _first_synthetic(run: _Run) -> dict[str, epath.Path]:
+    """Normalisation -> the first file of synthetic rows of a member that did not diverge."""
+    lost = {(line["normalisation"], line["fold"], line["seed"]) for line in run.members if _diverged(line)}
+    found: dict[str, epath.Path] = {}
+    for path in sorted((run.folder / "synthetic").glob("*/*.parquet")):
+        fold, seed = map(int, re.findall(r"fold_(\d+)_seed_(\d+)", path.name)[0])
+        if (path.parent.name, fold, seed) not in lost:
+            found.setdefault(path.parent.name, path)
+    return found
+
+
+def _sample(
+    run: _Run, path: epath.Path, normalisation: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Some real training rows and synthetic rows of one file, z-normed on the former.
+
+    Returns x_NxD, the emotions, which rows are real, and the fold.
+    """
+    from sergan import folds
+    from sergan.corpora import tables
+
+    with path.open("rb") as file:
+        synthetic = pd.read_parquet(file)
+    table = tables.read(run.folder / "features.parquet")
+    member, fold = (int(synthetic[name].iloc[0]) for name in ("member", "fold"))
+    held_out = {line["held_out"] for line in run.members if line["member"] == member}
+    left_out = held_out | {speaker for names in held_out for speaker in names.split()}
+    x_UxD = folds.by_speaker(table) if normalisation == "speaker" else table.x_UxD
+    train_R = np.flatnonzero(~np.isin(table.speakers_U, list(left_out)))
+    scaler = folds.z_norm(x_UxD[train_R])
+    fake_NxD = synthetic[list(table.names_D)].to_numpy(np.float32)
+    fake_R = np.flatnonzero(np.isfinite(fake_NxD).all(axis=1))
+    target_N = synthetic["target_emotion"].to_numpy(str)
+    real_R = _balanced(table.emotions_U, train_R, _REAL_PER_CLASS)
+    fake_R = _balanced(target_N, fake_R, _SYNTHETIC_PER_CLASS)
+    x_NxD = scaler.apply(np.concatenate([x_UxD[real_R], fake_NxD[fake_R]]))
+    emotion_N = np.concatenate([table.emotions_U[real_R], target_N[fake_R]])
+    return x_NxD, emotion_N, np.arange(len(x_NxD)) < len(real_R), fold
+
+
+def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:
+    """Up to `most` of the given rows of each label, at random but always the same ones."""
+    mixed = np.random.default_rng(0).permutation(rows)
+    return np.concatenate([mixed[label_N[mixed] == label][:most] for label in np.unique(label_N[rows])])
+
+
+def _loss_names(losses: pd.DataFrame) -> list[str]:
+    """Numeric columns with a value anywhere."""
+    numeric = losses.select_dtypes("number").columns
+    return [name for name in numeric if name not in _NOT_A_LOSS and losses[name].notna().any()]
+
+
+def _joint_start(losses: pd.DataFrame) -> float | None:
+    """The last step of pre-training, if both phases were logged."""
+    if "phase" not in losses or set(losses["phase"]) < {"pretrain"}:
+        return None
+    early = losses[losses["phase"] == "pretrain"]["step"]
+    return float(early.max()) if len(early) else None
+
+
+def _pretraining(losses: pd.DataFrame) -> str:
+    return "" if _joint_start(losses) is None else " Left of the dotted line: pre-training of the generators."
+
+
+def _diverged(line: Mapping[str, Any]) -> bool:
+    return str(line["status"]).startswith("diverged")
+
+
+def _member_name(line: Mapping[str, Any]) -> str:
+    place = f"{line['normalisation']} normalisation, fold {line['fold']} without {line['held_out']}"
+    step = str(line["status"]).partition("@")[2]
+    return f"member {line['member']} ({place}, seed {line['seed']}, point {line['point']}): at step {step}"
+
+
+def _recalls(counts_CxC: np.ndarray, classes: Sequence[str]) -> str:
+    """Per cent recalled of each class, in words."""
+    right_C, total_C = np.diagonal(counts_CxC), counts_CxC.sum(axis=1)
+    shares = [
+        f"{name} {100 * r / n:.0f} %" for name, r, n in zip(classes, right_C, total_C, strict=True) if n
+    ]
+    return "recognised are " + ", ".join(shares)
+
+
+# ---- files and HTML ----
+
+
+def _read_csv(path: epath.Path, words: Iterable[str]) -> pd.DataFrame | None:
+    """A csv file, the columns `words` as they stand (an emotion may be called "NA"); None if not there."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return pd.read_csv(
+            file, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
+        )
+
+
+def _have(frame: pd.DataFrame | None, name: str) -> pd.DataFrame:
+    if frame is None or frame.empty:
+        raise _Missing(f"{name} is not there yet.")
+    return frame
+
+
+def _title(run: _Run) -> str:
+    name = run.record.get("config", {}).get("corpus", {}).get("name", "")
+    return f"Emotion recognition with synthetic speech features{': ' + str(name) if name else ''}"
+
+
+def _show(run: _Run, pictures: Iterable[_Picture]) -> str:
+    """Saves pictures in the run folder and puts them on the page, each inlined."""
+    parts = []
+    for picture in pictures:
+        buffer = io.BytesIO()
+        picture.figure.savefig(buffer, format="png", dpi=120, facecolor="white", metadata={"Software": None})
+        _save(run.folder / "figures" / picture.name, buffer.getvalue())
+        data = base64.b64encode(buffer.getvalue()).decode()
+        caption = f"<figcaption>{html.escape(picture.caption)}</figcaption>" if picture.caption else ""
+        alt = html.escape(picture.alt, quote=True)
+        parts.append(f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">{caption}</figure>\n')
+    return "".join(parts)
+
+
+def _save(path: epath.Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: int,
+    caption: str = "",
+    marks: Sequence[int] = (),
+) -> str:
+    """An HTML table: the first `words` columns to the left, the rest to the right; a line above row `marks`."""
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        kinds = [' class="word"' if i < words else "" for i in range(len(row))]
+        texts = [
+            f"<strong>{html.escape(c)}</strong>" if isinstance(c, _Strong) else html.escape(c) for c in row
+        ]
+        return "".join(f"<{tag}{k}>{text}</{tag}>" for k, text in zip(kinds, texts, strict=True))
+
+    body = "\n".join(
+        f"<tr{' class="first"' if i in marks and i else ''}>{cells('td', row)}</tr>"
+        for i, row in enumerate(rows)
+    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    head = f"<thead><tr>{cells('th', header)}</tr></thead>"
+    return f'<div class="wide"><table>{title}{head}<tbody>\n{body}\n</tbody></table></div>\n'
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested keys as dotted ones, in order."""
+    lines: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        lines += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return lines
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w+-]+", "_", text)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
