@@ -35,7 +35,7 @@ def dispatch(command: str) -> str:
             raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
-        name = flags.FLAGS["config"].config_filename
+        name = config_flags.get_config_filename(flags.FLAGS["config"])
         overrides = config_flags.get_override_values(flags.FLAGS["config"])
         workdir = Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
         return run.run(CONFIG.value, overrides, command, workdir)
@@ -51,6 +51,9 @@ def dispatch(command: str) -> str:
 def main(argv: list[str]) -> int:
     """0 done, 1 a run failed, 2 wrong usage or input, 3 interrupted and saved."""
     parsed = False
+    if "--help" in argv or "-h" in argv:
+        print(__doc__ + flags.FLAGS.main_module_help())
+        return 0
     try:
         run.check_config_file(argv)
         rest = flags.FLAGS(argv)

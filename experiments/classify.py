@@ -1,4 +1,4 @@
-"""Trains the classifiers on real rows, synthetic rows and both, and writes what they say of held-out clips."""
+"""Trains the classifiers on real rows, synthetic rows and both; writes what they say of held-out clips."""
 
 import shutil
 from collections.abc import Iterator

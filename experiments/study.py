@@ -169,7 +169,7 @@ def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, 
     for key, count in steps.items():
         if count % chunk:
             raise UserError(
-                f"config.{key} comes to {count} steps, which config.training.log_every={chunk} does not divide"
+                f"config.{key} comes to {count} steps, not a multiple of config.training.log_every={chunk}"
             )
     return GanConfig(
         features=width,

@@ -17,7 +17,7 @@ from sergan.members import Member
 
 
 def train(study: Study, run: Path, size: int) -> None:
-    """Trains what is not trained yet, `size` members at a time; resumes a group from its newest checkpoint."""
+    """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints."""
     gan, chunk = study.gan, study.config.training.log_every
     groups = members.groups(study.members, size)
     pretrain = members.make_chunk(cyclegan.make_pretrain_step(gan), chunk, len(groups[0]))
@@ -31,7 +31,7 @@ def train(study: Study, run: Path, size: int) -> None:
             trainer = _Group(study, run, number, group)
             while trainer.step < total_steps:
                 means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
-                progress(number * total_steps + trainer.step, **means)
+                progress(number * total_steps + trainer.step, values=means)
                 if interrupts.asked and trainer.step < total_steps:
                     trainer.save()
                     raise KeyboardInterrupt

@@ -79,9 +79,10 @@ def _check_shapes(saved: Any, wanted: Any, where: epath.Path) -> None:
     saved_shapes, wanted_shapes = _shapes(saved), _shapes(wanted)
     for name in sorted(saved_shapes.keys() | wanted_shapes.keys()):
         if saved_shapes.get(name) != wanted_shapes.get(name):
+            there, wanted_shape = saved_shapes.get(name, "absent"), wanted_shapes.get(name, "absent")
             raise UserError(
-                f"{where}: a checkpoint of another architecture: {name} is {saved_shapes.get(name, 'absent')} "
-                f"there and {wanted_shapes.get(name, 'absent')} in the config; use the run folder's own config"
+                f"{where}: a checkpoint of another architecture: {name} is {there} there and {wanted_shape} "
+                "in the config; use the run folder's own config"
             )
 
 

@@ -281,7 +281,7 @@ def _adam(config: GanConfig) -> optax.GradientTransformation:
 
 
 def _decay(config: GanConfig, step: jax.Array) -> jax.Array:
-    """The papers' learning-rate shape: factor^floor(step / decay_steps) of joint training, not below the floor."""
+    """The papers' learning-rate shape: factor^floor(step of joint training / decay_steps), above a floor."""
     epochs = jnp.maximum(step - config.pretrain_steps, 0) // config.decay_steps
     return jnp.maximum(config.decay_factor ** epochs.astype(jnp.float32), config.decay_floor)
 

@@ -18,7 +18,7 @@ from sergan.folds import Fold, Scaler
 from sergan.state import GanState, Hypers, hypers, stack
 
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
-DATA_AXES = GanData(None, None, 0, 0, 0, 0, 0, 0)
+DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,23 @@ def stack_hypers(group: list[Member]) -> Hypers:
 
 
 def stack_views(source_SxD: Any, target_UxD: Any, views: list[View]) -> GanData:
-    """The data of a group on its devices: the tables whole on each, and per member the rows it may see, padded."""
+    """A group's data on its devices: the tables whole on each, and per member the rows it may see, padded."""
     rows, sources = len(target_UxD), len(source_SxD)  # the same for every group: one program
 
     def padded(rows_R: np.ndarray, length: int) -> np.ndarray:
         return np.pad(rows_R, (0, length - len(rows_R)), mode="edge").astype(np.int32)
 
-    data = GanData(
-        source_SxD=source_SxD,
-        target_UxD=target_UxD,
-        source_rows_N=np.stack([padded(v.source_R, sources) for v in views]),
-        source_count=np.array([len(v.source_R) for v in views], np.int32),
-        target_rows_KxN=np.stack([[padded(r, rows) for r in v.target_KxR] for v in views]),
-        target_count_K=np.array([[len(r) for r in v.target_KxR] for v in views], np.int32),
-        low_D=np.stack([v.scaler.shift_D for v in views]),
-        scale_D=np.stack([v.scaler.scale_D for v in views]),
-    )
-    specs = GanData(*(PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES))
-    return GanData(
-        *(jax.device_put(x, _placement(len(views), spec)) for x, spec in zip(data, specs, strict=True))
-    )
+    tables = {"source_SxD": source_SxD, "target_UxD": target_UxD}
+    own = {
+        "source_rows_N": np.stack([padded(v.source_R, sources) for v in views]),
+        "source_count": np.array([len(v.source_R) for v in views], np.int32),
+        "target_rows_KxN": np.stack([[padded(r, rows) for r in v.target_KxR] for v in views]),
+        "target_count_K": np.array([[len(r) for r in v.target_KxR] for v in views], np.int32),
+        "low_D": np.stack([v.scaler.shift_D for v in views]),
+        "scale_D": np.stack([v.scaler.scale_D for v in views]),
+    }
+    whole = jax.device_put(tables, _placement(len(views), PartitionSpec()))
+    return GanData(**whole, **shard(own, len(views)))
 
 
 def make_chunk(

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 import pandas as pd
@@ -68,7 +68,8 @@ class Progress:
         self._stage, self._total, self._first = stage, max(total, 1), done
         self._stream = stream or sys.stderr
         self._started = self._printed = time.monotonic()
-        self._bar = self._task = None
+        self._bar: Any = None
+        self._task: Any = None
         if self._stream.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -94,10 +95,12 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def __call__(self, done: int, total: int | None = None, **values: float) -> None:
+    def __call__(
+        self, done: int, total: int | None = None, values: Mapping[str, float] | None = None
+    ) -> None:
         """`done` of `total` parts are done; `values` are shown by name."""
         self._total = total or self._total
-        text = " ".join(f"{name} {value:.3g}" for name, value in values.items())
+        text = " ".join(f"{name} {value:.3g}" for name, value in (values or {}).items())
         if self._bar:
             self._bar.update(self._task, completed=done, total=self._total, values=text)
             return

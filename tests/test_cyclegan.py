@@ -72,7 +72,9 @@ def group(toy, seeds=1, **hypers):
 def run(config, plan, views, source, target, steps=20):
     data = members.stack_views(source, target, views)
     state = members.init(config, plan)
-    return members.make_chunk(cyclegan.make_step(config), steps, len(plan))(members.stack_hypers(plan), data, state)
+    return members.make_chunk(cyclegan.make_step(config), steps, len(plan))(
+        members.stack_hypers(plan), data, state
+    )
 
 
 def assert_close(a, b, rtol):
@@ -167,7 +169,10 @@ def test_pretraining_lowers_the_reconstruction_error_of_plain_generators(toy):
     config = replace(CONFIG, residual=False, pretrain_steps=100)
     plan, views, source = group(toy)
     data, hypers = members.stack_views(source, toy.x_UxD, views), members.stack_hypers(plan)
-    chunk, state = members.make_chunk(cyclegan.make_pretrain_step(config), 20, len(plan)), members.init(config, plan)
+    chunk, state = (
+        members.make_chunk(cyclegan.make_pretrain_step(config), 20, len(plan)),
+        members.init(config, plan),
+    )
     losses = []
     for _ in range(5):
         state, metrics = chunk(hypers, data, state)

@@ -46,7 +46,9 @@ def test_a_group_laid_over_two_devices_gives_the_numbers_of_one(toy, monkeypatch
 
     two, program = run()
     assert len(two.step.sharding.device_set) == 2
-    assert not any(word in program for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
+    assert not any(
+        word in program for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+    )
     first = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: first)
     one, _ = run()

@@ -38,7 +38,7 @@ def test_progress_without_a_terminal_is_plain_lines_and_says_the_end():
     out = io.StringIO()
     with writers.Progress("CycleGANs", 10, stream=out) as progress:
         for done in range(1, 11):
-            progress(done, critic_T=-0.12345)
+            progress(done, values={"critic_T": -0.12345})
     lines = out.getvalue().splitlines()
     assert lines[-1].startswith("CycleGANs: 10/10 (100%), 0:00 gone, critic_T -0.123")
     assert len(lines) == 1  # the others came within five seconds

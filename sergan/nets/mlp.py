@@ -67,6 +67,7 @@ def build(
 
     def apply(params: Params, x_BxD: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         rngs = None if dropout_key is None else {"dropout": dropout_key}
-        return module.apply({"params": params}, x_BxD, train=dropout_key is not None, rngs=rngs)
+        y: Any = module.apply({"params": params}, x_BxD, train=dropout_key is not None, rngs=rngs)
+        return y
 
     return Net(init, apply)

@@ -1,0 +1,159 @@
+"""Bad input is named before anything is trained, and the study follows from its config."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from configs.emodb_wdiv import get_config
+from experiments import study
+from sergan import data
+from sergan.corpora import tables
+from sergan.errors import UserError
+
+CLIPS = Path(__file__).parent.parent / "data" / "emodb"
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = get_config("debug")
+    config.features.cache = str(tmp_path / "cache")
+    return config
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return Path(shutil.copytree(CLIPS, tmp_path / "emo db"))
+
+
+def refused(config, match):
+    with pytest.raises(UserError, match=match):
+        study.prepare(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("gan.loss", "wgan", "config.gan.loss: 'wgan' is none of wdiv, gan"),
+        ("gan.cycle_reduction", "max", "config.gan.cycle_reduction: 'max'"),
+        ("gan.classifier_data", "all", "config.gan.classifier_data: 'all'"),
+        ("normalisations", ("train", "speakr"), "config.normalisations: 'speakr' is none of train, speaker"),
+        ("normalisations", (), "config.normalisations must be above 0"),
+        ("seeds", 0, "config.seeds must be above 0, it is 0"),
+        ("gan.epochs", 0, "config.gan.epochs must be above 0"),
+        ("gan.epochs", 5, "config.gan.epochs comes to 5 steps, not a multiple of"),
+        ("training.save_every", 3, "config.training.save_every comes to 3 steps"),
+        ("hypers.lambda_cyc", -1.0, "config.hypers.lambda_cyc must be 0 or more"),
+        ("hypers.lr_g", float("nan"), "config.hypers.lr_g must be 0 or more, it is nan"),
+        ("real_share", 1.0, "config.real_share must lie between 0 and 1"),
+        ("amount", 20.0, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019"),
+        ("corpus.classes", ("anger", "sadnes"), "no row has the emotion 'sadnes'; there are anger, boredom"),
+        ("corpus.classes", ("anger",), "two or more different emotions"),
+        ("corpus.name", "emodbb", "emodbb"),
+        ("features.set", "IS15", "config.features.set: openSMILE has no set 'IS15'"),
+        ("features.set", "eGeMAPSv02", "config.corpus.root"),
+        ("source", "/no/such/folder", "/no/such/folder"),
+        ("corpus.root", "/no/such/folder", "/no/such/folder"),
+        ("corpus.table", "/no/such/table.csv", "/no/such/table.csv"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key(config, key, value, match):
+    config.update_from_flattened_dict({key: value})
+    refused(config, match)
+
+
+def test_clips_from_disk_make_the_same_study_as_the_embedded_rows(config, clips):
+    config.corpus.root = str(clips)
+    config.corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
+    made = study.prepare(config)
+    embedded = data.load("emodb", "IS10")
+    rows = [embedded.ids_U.tolist().index(i) for i in made.corpus.ids_U]
+    np.testing.assert_allclose(made.corpus.x_UxD, embedded.x_UxD[rows], rtol=1e-5)
+    assert len(made.folds) == len(set(made.corpus.speakers_U))
+
+
+def test_faulty_audio_is_named_before_anything_is_extracted(config, clips):
+    config.corpus.root = str(clips)
+    wavs = sorted((clips / "wav").glob("*.wav"))
+    x, rate = soundfile.read(wavs[0])
+    wavs[0].write_bytes(wavs[0].read_bytes()[:2000])
+    soundfile.write(wavs[1], np.stack([x, x], axis=1), rate)
+    soundfile.write(wavs[2], 0 * x, rate)
+    soundfile.write(wavs[3], x[: rate // 20], rate)
+    wavs[4].write_text("not audio")
+    with pytest.raises(UserError) as caught:
+        study.prepare(config)
+    assert all(wav.name in str(caught.value) for wav in wavs[:5])
+    assert not list((Path(config.features.cache)).rglob("*.npy"))
+
+
+def test_one_speaker_is_refused(config, clips):
+    for wav in (clips / "wav").glob("*.wav"):
+        if not wav.name.startswith("03"):
+            wav.unlink()
+    config.corpus.root = str(clips)
+    config.corpus.classes = ()
+    refused(config, "one speaker")
+
+
+def test_the_corpus_as_its_own_source_is_every_clip_of_the_training_speakers(config):
+    config.source = "corpus"
+    made = study.prepare(config)
+    assert len(made.source.ids_U) == 535 and set(made.source.emotions_U) == {""}
+    for member in made.members[:10]:
+        view, fold = made.view(member), made.folds[member.fold]
+        assert not set(made.source.speakers_U[view.source_R]) & set(fold.held_out)
+        inside = np.concatenate([made.source.x_UxD[view.source_R], made.corpus.x_UxD[fold.train_R]])
+        np.testing.assert_allclose(view.scaler.apply(inside).max(), 1, atol=1e-5)
+
+
+def test_a_source_of_the_corpus_own_clips_is_held_out_with_its_speakers(config, clips):
+    config.source = str(clips / "wav")
+    config.amount = 0.0
+    made = study.prepare(config)
+    for member in made.members[:10]:
+        view, fold = made.view(member), made.folds[member.fold]
+        heard = {made.source.ids_U[r].split("/")[-1][:2] for r in view.source_R}
+        assert fold.held_out[0].split("/")[1] not in heard
+
+
+def test_both_normalisations_work_on_the_same_folds(config):
+    made = study.prepare(config)
+    x_UxD, x_SxD = made.tables["speaker"]
+    one = made.source.speakers_U == made.source.speakers_U[0]
+    np.testing.assert_allclose(x_SxD[one].mean(axis=0), 0, atol=1e-3)
+    assert made.tables["train"][0] is made.corpus.x_UxD
+    assert x_UxD.shape == made.corpus.x_UxD.shape
+    assert [m.normalisation for m in made.members] == ["train"] * 10 + ["speaker"] * 10
+
+
+def test_rows_kept_in_a_run_folder_give_the_same_study(config, tmp_path):
+    made = study.prepare(config)
+    study.keep(made, tmp_path)
+    again = study.restore(config, tmp_path)
+    np.testing.assert_array_equal(again.corpus.x_UxD, made.corpus.x_UxD)
+    np.testing.assert_array_equal(again.source.ids_U, made.source.ids_U)
+    assert again.members == made.members and again.gan == made.gan
+
+
+def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
+    tables.write(toy, tmp_path / "mine.csv")
+    tables.write(toy.select(np.arange(20)), tmp_path / "speech.parquet")
+    config.corpus.table = str(tmp_path / "mine.csv")
+    config.corpus.classes = ()
+    config.source = str(tmp_path / "speech.parquet")
+    config.amount = 0.0
+    made = study.prepare(config)
+    assert made.classes == ("anger", "sadness") and len(made.folds) == 4 and made.gan.features == 6
+
+
+@pytest.mark.parametrize("preset", ["", "debug", "paper", "bao"])
+def test_every_preset_makes_a_study(config, preset):
+    made = study.assemble(get_config(preset), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
+    assert made.gan.features == 1582 and len(made.members) == 20
+    if preset == "bao":
+        assert (made.gan.loss, made.gan.generator, made.gan.steps) == ("gan", (1000, 500, 1000), 2000)
+    if preset == "paper":
+        assert (made.gan.critic, made.gan.batch_size, made.gan.pretrain_steps) == ((800, 800), 128, 5000)

@@ -1,0 +1,219 @@
+"""The commands as a user types them, on the real corpus at debug size."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from sergan import data
+from sergan.corpora import tables
+
+ROOT = Path(__file__).parent.parent
+DEBUG = "--config=configs/emodb_wdiv.py:debug"
+EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
+
+
+def launch(*arguments):
+    """(exit code, stdout, stderr) of `python launch.py …`."""
+    command = [sys.executable, "launch.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def refused(*arguments):
+    """The message of a command that is refused: one or two lines, exit code 2."""
+    code, out, err = launch(*arguments)
+    lines = [line for line in err.splitlines() if line.startswith("launch.py: ") or line.startswith("  ")]
+    assert code == 2 and out == "", (code, out, err)
+    assert 1 <= len(lines) <= 2 and "Traceback" not in err, err
+    return " ".join(lines)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished debug run."""
+    folder = tmp_path_factory.mktemp("runs") / "a run"
+    code, out, err = launch(DEBUG, f"--workdir={folder}")
+    assert code == 0, err
+    assert "real+wdiv" in out and "report.html" in out
+    assert "Traceback" not in err
+    return folder
+
+
+def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
+    studies = {path.name for path in (ROOT / "configs").glob("*.py")} - {"common.py", "__init__.py"}
+    assert studies == {"emodb_wdiv.py"}
+
+
+def test_the_run_folder_is_the_contract(run):
+    files = "config.json members.jsonl metrics.jsonl predictions.csv results.csv quality.csv report.html"
+    assert all((run / name).stat().st_size for name in files.split())
+    assert list((run / "figures").glob("*.png"))
+    record = json.loads((run / "config.json").read_text())
+    assert record["config"]["gan"]["loss"] == "wdiv"
+    assert record["started"] <= record["ended"]
+    assert {"features", "train", "synthesise", "classify", "report"} <= set(record["stages"])
+    assert (
+        record["versions"]["jax"] and record["devices"] and record["command"].startswith("python launch.py")
+    )
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert len(members) == 20 and {m["status"] for m in members} == {"done"}
+    assert not list(run.rglob("*.partial"))
+
+
+def test_predictions_cover_every_clip_once_and_results_are_scikit_learns(run):
+    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str, "speaker": str})
+    results = pd.read_csv(run / "results.csv")
+    assert set(results.arm) == {"real", "wdiv", "real+wdiv"}
+    assert set(results.normalisation) == {"train", "speaker"} and set(results.classifier) == {"svm", "dnn"}
+    for row in results.itertuples():
+        cell = predictions[
+            (predictions.arm == row.arm)
+            & (predictions.classifier == row.classifier)
+            & (predictions.normalisation == row.normalisation)
+        ]
+        assert cell.seed.nunique() == row.seeds == 2
+        scores = []
+        for _, one in cell.groupby("seed"):
+            assert sorted(one.id) == sorted(set(one.id)) and len(one) == 408
+            scores.append(balanced_accuracy_score(one.truth, one.prediction))
+        assert row.uar == pytest.approx(np.mean(scores), abs=1e-9)
+        assert row.wa == pytest.approx((cell.truth == cell.prediction).mean(), abs=1e-9)
+
+
+def test_the_real_arm_reaches_what_plain_scikit_learn_reaches(run):
+    results = pd.read_csv(run / "results.csv").set_index(["arm", "classifier", "normalisation"]).uar
+    assert results["real", "svm", "train"] == pytest.approx(0.79, abs=0.01)
+    assert results["real", "svm", "speaker"] == pytest.approx(0.91, abs=0.01)
+
+
+def test_synthetic_rows_have_provenance_and_never_the_held_out_speaker(run):
+    paths = sorted((run / "synthetic").rglob("*.parquet"))
+    assert len(paths) == 20
+    frame = pd.read_parquet(paths[3])
+    assert len(frame) == 5 * 1019 and list(frame.columns[-1582:]) == list(data.load("emodb", "IS10").names_D)
+    assert frame.id.is_unique
+    assert frame.groupby("target_emotion").source_id.nunique().to_dict() == dict.fromkeys(EMOTIONS, 1019)
+    assert np.isfinite(frame[frame.columns[-1582:]].to_numpy()).all()
+
+
+def test_run_again_it_finds_everything_done(run):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    code, out, _ = launch(DEBUG, f"--workdir={run}")
+    assert code == 0 and "everything is found done" in out and "real+wdiv" in out
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])
+def test_synthesize_writes_exactly_what_was_asked_and_trains_nothing(run, tmp_path, ending):
+    out = tmp_path / f"rows.{ending}"
+    before = (run / "metrics.jsonl").read_bytes()
+    code, text, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=23")
+    assert code == 0, err
+    assert "115 rows" in text and (run / "metrics.jsonl").read_bytes() == before
+    if ending == "npz":
+        with np.load(out, allow_pickle=False) as file:
+            x, target, ids = file["x_NxD"], file["target_emotion"], file["id"]
+    else:
+        frame = pd.read_parquet(out) if ending == "parquet" else pd.read_csv(out)
+        x, target, ids = frame[frame.columns[-1582:]].to_numpy(), frame.target_emotion, frame.id
+    assert x.shape == (115, 1582) and np.isfinite(x).all()
+    assert dict(zip(*np.unique(target, return_counts=True), strict=True)) == dict.fromkeys(EMOTIONS, 23)
+    assert len(set(ids)) == 115
+
+
+def test_synthesize_transfers_other_speech(run, tmp_path):
+    other = data.load("speech", "IS10").select(np.arange(5))
+    tables.write(other, tmp_path / "other.npz")
+    out = tmp_path / "rows.parquet"
+    code, _, err = launch(
+        "--mode=synthesize",
+        f"--workdir={run}",
+        f"--out={out}",
+        "--per_class=50",
+        f"--source={tmp_path / 'other.npz'}",
+    )
+    assert code == 0, err
+    frame = pd.read_parquet(out)
+    assert len(frame) == 250 and set(frame.source_id) == set(other.ids_U)
+
+
+def test_synthesize_refuses_what_it_cannot_do(run, tmp_path):
+    at = ("--mode=synthesize", f"--workdir={run}")
+    assert "needs --out" in refused(*at)
+    assert "rows.txt: rows are written as .csv, .npz or .parquet" in refused(
+        *at, f"--out={tmp_path}/rows.txt"
+    )
+    assert "between 1 and 10190 rows" in refused(*at, f"--out={tmp_path}/r.csv", "--per_class=10191")
+    assert "no config.json there" in refused(
+        "--mode=synthesize", f"--workdir={tmp_path}", f"--out={tmp_path}/r.csv"
+    )
+    narrow = data.load("speech", "IS10").select(np.arange(5))
+    narrow = tables.FeatureTable(
+        narrow.x_UxD[:, 1:], narrow.ids_U, narrow.speakers_U, narrow.emotions_U, narrow.names_D[1:], ""
+    )
+    tables.write(narrow, tmp_path / "narrow.csv")
+    message = refused(*at, f"--out={tmp_path}/r.csv", f"--source={tmp_path}/narrow.csv")
+    assert "other feature columns" in message and narrow.names_D[0] not in message.split("missing")[0]
+    assert not list(tmp_path.glob("r.csv*"))
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("synthetic"))
+    record = json.loads((copy / "config.json").read_text())
+    record["config"]["gan"]["generator"] = [16]
+    (copy / "config.json").write_text(json.dumps(record))
+    message = refused("--mode=synthesize", f"--workdir={copy}", f"--out={tmp_path}/r.csv", "--per_class=5")
+    assert "another architecture" in message and "generators_000" in message
+
+
+def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path):
+    before = (run / "config.json").read_bytes()
+    message = refused(DEBUG, "--config.svm.C=0.5", f"--workdir={run}")
+    assert "another config (config.svm.C differ" in message
+    assert (run / "config.json").read_bytes() == before
+    (tmp_path / "mine.txt").write_text("something of the user's")
+    assert "not empty and not a run folder" in refused(DEBUG, f"--workdir={tmp_path}")
+
+
+def test_the_report_can_be_made_again(run):
+    (run / "report.html").unlink()
+    code, out, err = launch("--mode=report", f"--workdir={run}")
+    assert code == 0 and "report.html" in out, err
+    assert (run / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config=configs/nope.py"], "configs/nope.py: no such file"),
+        (["--config=configs/emodb_wdiv.py:papr"], "no preset 'papr'"),
+        ([DEBUG, "--config.gan.los=gan"], "no such config key: los; did you mean loss?"),
+        ([DEBUG, "--config.foo.bar=1"], "no such config key: foo"),
+        ([DEBUG, "--config.gan.epochs=many"], "--config.gan.epochs=many"),
+        ([DEBUG, "leftover"], "not a flag: leftover"),
+        ([DEBUG, "--fast"], "Unknown command line flag 'fast'"),
+        ([], "--config is missing"),
+        (["--mode=report"], "needs the run folder"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    workdir = tmp_path / "run"
+    assert message in refused(*arguments, *([f"--workdir={workdir}"] if arguments[:1] == [DEBUG] else []))
+    assert not workdir.exists()
+
+
+def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
+    code, out, err = launch("--config=configs/emodb_wdiv.py", "--mode=inspect")
+    assert code == 0, err
+    assert "emodb/16" in out and "127" in out and "408" in out
+    assert "folds: 10" in out and "20 members of 5 emotions" in out
+    code, out, _ = launch("--help")
+    assert code == 0 and "--mode=synthesize" in out
