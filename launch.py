@@ -7,6 +7,7 @@ python launch.py --mode=report --workdir=RUN
 """
 
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> int:
         print(__doc__ + flags.FLAGS.main_module_help())
         return 0
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         run.check_config_file(argv)
         rest = flags.FLAGS(argv)
         parsed = True

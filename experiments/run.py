@@ -26,7 +26,7 @@ def run(config: ml_collections.ConfigDict, overrides: dict[str, Any], command: s
       UserError: wrong input, or a run folder that was made with another config.
     """
     record = _record(workdir, config, overrides, command)
-    if record["ended"]:
+    if record["ended"] and (workdir / "report.html").exists():
         from sergan import report
 
         return _closing(workdir, report, "was finished before; everything is found done")
@@ -47,28 +47,32 @@ class _Stages:
         resolved = self._timed("features", lambda: _prepare(study, config, run))
         if not self._record["started"]:
             self._start(resolved, members.group_size(resolved.gan, len(resolved.members)))
+        if not (run / "features.parquet").exists():
+            study.keep(resolved, run)
         size = self._record["members_per_group"]
         self._timed("train", lambda: train.train(resolved, run, size))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
         if not (run / "predictions.csv").exists():
             self._timed("classify", lambda: classify.classify(resolved, run))
-        self._timed("report", lambda: _report(run, metrics, report))
-        self._record["ended"] = _now()
-        self._save()
-        report.write(run)
+        self._timed("report", lambda: self._report(metrics, report))
         return _closing(run, report, "finished")
 
     def _start(self, resolved: Any, fitting: int) -> None:
         import jax
 
-        from experiments import study
-
         devices = [str(device) for device in jax.devices()]
         wanted = resolved.config.training.members_per_group or fitting
         self._record |= {"started": _now(), "devices": devices, "members_per_group": wanted}
-        self._workdir.mkdir(parents=True, exist_ok=True)
-        study.keep(resolved, self._workdir)
         self._save()
+
+    def _report(self, metrics: Any, report: Any) -> None:
+        import pandas as pd
+
+        predictions = pd.read_csv(self._workdir / "predictions.csv", dtype={"id": str, "speaker": str})
+        writers.write_frame(self._workdir / "results.csv", metrics.results(predictions))
+        self._record["ended"] = _now()
+        self._save()
+        report.write(self._workdir)
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
         started = time.monotonic()
@@ -91,14 +95,6 @@ def _prepare(study: Any, config: ml_collections.ConfigDict, run: Path) -> Any:
         return study.prepare(config, progress)
 
 
-def _report(run: Path, metrics: Any, report: Any) -> None:
-    import pandas as pd
-
-    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str, "speaker": str})
-    writers.write_frame(run / "results.csv", metrics.results(predictions))
-    report.write(run)
-
-
 def _closing(run: Path, report: Any, what: str) -> str:
     import pandas as pd
 
@@ -113,7 +109,7 @@ def _record(
     values = json.loads(config.to_json())
     path = workdir / "config.json"
     if not path.exists():
-        if workdir.exists() and any(workdir.iterdir()):
+        if workdir.exists() and any(not file.name.endswith(".partial") for file in workdir.iterdir()):
             raise UserError(f"{workdir}: not empty and not a run folder; name another with --workdir")
         return {
             "config": values,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,11 +24,12 @@ from matplotlib.lines import Line2D
 
 from sergan import metrics, writers
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart too; dashes and markers go on where it ends.
+# Okabe and Ito's palette, safe for colour-blind readers; where it ends, dashes and markers go on.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":")
 _MARKERS = ("o", "s", "^")
 _NOT_A_LOSS = {"step", "seconds", "member", "fold", "seed", "point"}
+_UNFINISHED = "unfinished"  # in place of the normalisation of members whose line is not written yet
 _SYNTHETIC_PER_CLASS, _REAL_PER_CLASS = 120, 80
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -39,9 +40,11 @@ _PAGE = Template("""<!DOCTYPE html>
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>
-:root { --ink: #1c2024; --soft: #5c6670; --line: #d5dade; --page: #ffffff; --tint: #eef4f9; --mark: #0b5c94; }
+:root { --ink: #1c2024; --soft: #5c6670; --line: #d5dade; --page: #ffffff; --tint: #eef4f9;
+  --mark: #0b5c94; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ea; --soft: #a3adb6; --line: #41474d; --page: #1a1a1a; --tint: #22303b; --mark: #7fc1ef; }
+  :root { --ink: #e4e7ea; --soft: #a3adb6; --line: #41474d; --page: #1a1a1a; --tint: #22303b;
+    --mark: #7fc1ef; }
   img { filter: invert(.898) hue-rotate(180deg); }
 }
 * { box-sizing: border-box; }
@@ -58,7 +61,7 @@ p { margin: .4rem 0; max-width: 62rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: right; white-space: nowrap;
+th, td { padding: .25rem 1.1rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
 th.word, td.word { text-align: left; }
@@ -125,7 +128,7 @@ class _Run:
         if frame.empty:
             return frame
         names = {line["member"]: line["normalisation"] for line in self.members}
-        frame["normalisation"] = frame["member"].map(names).fillna("members in training")
+        frame["normalisation"] = [names.get(member, _UNFINISHED) for member in frame["member"]]
         lost = [line["member"] for line in self.members if _diverged(line)]
         return frame[~frame["member"].isin(lost)]
 
@@ -190,24 +193,22 @@ def answer(results: pd.DataFrame) -> str:
     arms = [arm for arm in results["arm"] if arm.startswith("real+")]
     if not arms:
         return "No arm with synthetic rows beside the real ones has been tested yet."
-    tested = results[(results["arm"] == arms[0]) & results["delta_uar"].notna()]
+    tested = results[(results["arm"] == arms[0]) & results["delta_low"].notna()]
     rows = tested.drop_duplicates(["classifier", "normalisation"])
     if rows.empty:
-        return f"{arms[0]} has not been tested beside real on the same rows yet."
+        return f"{arms[0]} cannot be compared with real yet."
     found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     for row in rows.to_dict("records"):
         verdict = "better" if row["delta_low"] > 0 else "worse" if row["delta_high"] < 0 else "open"
         where = f"{row['classifier'].upper()}, {row['normalisation']} normalisation"
-        found[verdict].append(f"{where}: {_points(row)} points")
-    head = f"{arms[0]} beats real in {len(found['better'])} of {len(rows)} comparisons by pooled UAR"
-    parts = [f"{head} ({'; '.join(found['better'])})" if found["better"] else head]
-    if found["worse"]:
-        parts.append(f"is worse than real in {len(found['worse'])} ({'; '.join(found['worse'])})")
-    if found["open"]:
-        parts.append(
-            f"differs by no more than chance may in {len(found['open'])} ({'; '.join(found['open'])})"
-        )
-    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] + "."
+        found[verdict].append(f"{where}: {_interval_words(row)}")
+    verbs = {"better": "beats it in", "worse": "is worse in", "open": "cannot be told apart from it in"}
+    parts = [f"{verbs[k]} {len(cases)} ({'; '.join(cases)})" for k, cases in found.items() if cases]
+    if not found["better"]:
+        parts.insert(0, "beats it in none")
+    joined = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+    many = f"{len(rows)} comparisons" if len(rows) > 1 else "1 comparison"
+    return f"Compared with real by pooled UAR in {many}, {arms[0]} {joined}."
 
 
 # ---- sections ----
@@ -260,7 +261,10 @@ def _quality(run: _Run) -> str:
     quality = _have(run.quality, "quality.csv")
     names = ["target_synthetic", "target_source"]
     kinds = list(dict.fromkeys(quality["normalisation"]))
-    header = ["Emotion", *(f"{n}: {word}" for n in kinds for word in ("target–synthetic", "target–source"))]
+    header = [
+        "Emotion",
+        *(f"{n}: {word}" for n in kinds for word in ("target to synthetic", "target to source")),
+    ]
     rows = []
     for emotion in [*dict.fromkeys(quality["emotion"]), None]:
         part = quality if emotion is None else quality[quality["emotion"] == emotion]
@@ -269,8 +273,8 @@ def _quality(run: _Run) -> str:
         rows.append([emotion or "all", *(cells if emotion else map(_Strong, cells))])
     caption = (
         "Mean over features of the absolute difference of means, on features min-max scaled to [0, 1]; mean "
-        f"over {quality['fold'].nunique()} folds. The nearer target–synthetic is to 0, the nearer the "
-        "synthetic rows are to the real ones of that emotion; target–source is where the transfer starts."
+        f"over {quality['fold'].nunique()} folds. The nearer target to synthetic is to 0, the nearer the "
+        "synthetic rows are to the real ones of that emotion; target to source is where the transfer starts."
     )
     return _table(header, rows, 1, caption, [len(rows) - 1])
 
@@ -299,7 +303,8 @@ def _speakers(run: _Run) -> str:
 
 def _confusions(run: _Run) -> str:
     predictions = _have(run.predictions, "predictions.csv")
-    classes, groups = metrics.classes_of(predictions), {}
+    classes = metrics.classes_of(predictions)
+    groups: dict[tuple[str, str], dict[metrics.Cell, np.ndarray]] = {}
     for cell, counts_CxC in metrics.confusions(predictions).items():
         groups.setdefault((cell.normalisation, cell.classifier), {})[cell] = counts_CxC
     pictures = [
@@ -328,10 +333,11 @@ def _clusters(run: _Run) -> str:
                 _cluster_figure(x_NxD, emotion_N, real_N),
                 f"Real and synthetic rows of fold {fold} in two dimensions by PCA and by t-SNE, coloured by "
                 f"emotion, {normalisation} normalisation.",
-                f"Fold {fold}, {normalisation} normalisation: {int(real_N.sum())} real training rows (filled) "
-                f"and {int((~real_N).sum())} synthetic ones (crosses), equally many of each emotion as far as "
-                "there are, z-normed on the real training rows. The synthetic rows come from the source "
-                "speech, the target emotion gives the colour. t-SNE keeps neighbourhoods, not distances.",
+                f"Fold {fold}, {normalisation} normalisation: {int(real_N.sum())} real training rows "
+                f"(filled) and {int((~real_N).sum())} synthetic ones (crosses), equally many of each "
+                "emotion as far as there are, z-normed on the real training rows. The synthetic rows come "
+                "from the source speech, the target emotion gives the colour. t-SNE keeps neighbourhoods, "
+                "not distances.",
             )
         )
     if not pictures:
@@ -345,16 +351,18 @@ def _curves(run: _Run) -> str:
     pictures = []
     for normalisation, part in run.losses.groupby("normalisation", sort=False):
         names = _loss_names(part)
-        if names:
-            pictures.append(
-                _Picture(
-                    f"losses_{_file_name(str(normalisation))}.png",
-                    _loss_figure(part, names),
-                    f"Curves over the training steps of {', '.join(names)}, a line for each emotion.",
-                    f"{str(normalisation).capitalize()}: mean over {part['member'].nunique()} members (line) "
-                    "and their range (band)." + _pretraining(part),
-                )
+        if not names:
+            continue
+        whose = "Not finished yet" if normalisation == _UNFINISHED else f"Normalisation {normalisation}"
+        pictures.append(
+            _Picture(
+                f"losses_{_file_name(str(normalisation))}.png",
+                _loss_figure(part, names),
+                f"Curves over the training steps of {', '.join(names)}, a line for each emotion.",
+                f"{whose}: mean over {part['member'].nunique()} members (line) and their range (band); "
+                f"losses and gradient norms have no unit.{_pretraining(part)}",
             )
+        )
     return _show(run, pictures)
 
 
@@ -437,7 +445,16 @@ def _result_cells(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 def _points(row: Mapping[str, Any]) -> str:
     """A difference in points of per cent with its interval."""
     value, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{value:+.1f}" + ("" if np.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
+
+
+def _interval_words(row: Mapping[str, Any]) -> str:
+    value, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
+    return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def _sets(amount: float) -> str:
+    return f", {amount:g} sets"
 
 
 def _percent(value: float) -> str:
@@ -452,7 +469,7 @@ def _uar_figure(results: pd.DataFrame) -> Figure:
     kinds = list(dict.fromkeys(results["normalisation"]))
     classifiers = list(dict.fromkeys(results["classifier"]))
     several = results.groupby(["arm", "classifier", "normalisation"]).size().max() > 1
-    names = results["arm"] + (results["amount"].map(" × {:g}".format) if several else "")
+    names = results["arm"] + (results["amount"].map(_sets) if several else "")
     arms = list(dict.fromkeys(names))
     figure, axes = _panels(len(kinds), len(kinds), (10.0 / len(kinds), 0.9 + 0.5 * len(arms)))
     for panel, kind in zip(axes, kinds, strict=True):
@@ -476,15 +493,16 @@ def _uar_figure(results: pd.DataFrame) -> Figure:
         panel.set_title(f"{kind} normalisation")
         panel.set_xlabel("pooled UAR / %")
         panel.grid(axis="x", color="#dddddd")
-    axes[-1].legend(loc="best")
+    handles = axes[-1].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure
 
 
 def _confusion_figure(cells: Mapping[metrics.Cell, np.ndarray], classes: Sequence[str]) -> Figure:
     """A panel per arm: true classes downwards, predicted ones to the right, per cent of the row."""
-    width = 1.3 + 0.5 * len(classes)
-    columns = min(len(cells), max(1, int(11 // width)))
-    figure, axes = _panels(len(cells), columns, (width, width + 0.1))
+    columns = min(len(cells), 3 if len(classes) < 9 else 2)
+    width = 10.5 / (3 if len(classes) < 9 else 2)
+    figure, axes = _panels(len(cells), columns, (width, width))
     several = len({cell.arm for cell in cells}) < len(cells)
     for panel, (cell, counts_CxC) in zip(axes, cells.items(), strict=True):
         total_Cx1 = counts_CxC.sum(axis=1, keepdims=True)
@@ -494,16 +512,17 @@ def _confusion_figure(cells: Mapping[metrics.Cell, np.ndarray], classes: Sequenc
             colour = "white" if value > 55 else "#222222"
             panel.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=9)
         panel.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
-        panel.set_yticks(range(len(classes)), classes)
-        panel.set_title(f"{cell.arm} × {cell.amount:g}" if several else cell.arm)
+        panel.set_yticks([])
+        panel.set_title(cell.arm + (_sets(cell.amount) if several else ""))
         panel.set_xlabel("predicted")
     for panel in axes[::columns]:
+        panel.set_yticks(range(len(classes)), classes)
         panel.set_ylabel("true")
     return figure
 
 
 def _loss_figure(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """A panel per loss, a line per emotion: mean over members, and the band from the least to the greatest."""
+    """A panel per loss, a line per emotion: the mean over members, and their range as a band."""
     figure, axes = _panels(len(names), 3, (3.5, 2.3))
     emotions = sorted(losses["emotion"].dropna().unique()) if "emotion" in losses else []
     looks = _looks(emotions or ["all"])
@@ -512,10 +531,11 @@ def _loss_figure(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
         for emotion, look in looks.items():
             rows = losses[losses["emotion"] == emotion] if emotions else losses
             values = rows.dropna(subset=[name]).groupby("step")[name].agg(["mean", "min", "max"])
-            style = {"color": look[0], "linestyle": look[1]}
             mark = "o" if len(values) == 1 else ""
-            panel.plot(values.index, values["mean"], linewidth=1.4, marker=mark, markersize=4, **style)
-            panel.fill_between(values.index, values["min"], values["max"], color=look[0], alpha=0.15, lw=0)
+            panel.plot(values.index, values["mean"], look.dash, color=look.colour, lw=1.4, marker=mark)
+            panel.fill_between(
+                values.index, values["min"], values["max"], color=look.colour, alpha=0.15, lw=0
+            )
         if change is not None:
             panel.axvline(change, color="#777777", linewidth=1, linestyle=":")
         panel.set_title(name.replace("_", " "))
@@ -523,7 +543,7 @@ def _loss_figure(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
         panel.grid(color="#e6e6e6")
     for panel in axes[-3:]:
         panel.set_xlabel("training step")
-    handles = [Line2D([], [], color=c, linestyle=d, label=emotion) for emotion, (c, d, _) in looks.items()]
+    handles = [Line2D([], [], color=k.colour, linestyle=k.dash, label=name) for name, k in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 8), frameon=False)
     return figure
 
@@ -532,38 +552,38 @@ def _cluster_figure(x_NxD: np.ndarray, emotion_N: np.ndarray, real_N: np.ndarray
     """PCA and t-SNE side by side, fitted on all rows given; t-SNE on the first 50 components."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     pca = PCA(min(50, *x_NxD.shape), svd_solver="randomized", random_state=0)
     z_NxP = pca.fit_transform(x_NxD)
     neighbours = min(30.0, (len(x_NxD) - 1) / 3)
     tsne = TSNE(2, perplexity=neighbours, init="pca", max_iter=500, random_state=0)
+    with threadpool_limits(1):  # on busy cores many threads are slower than one
+        around_Nx2 = tsne.fit_transform(z_NxP)
     share = [
         f"principal component {i + 1} ({ratio:.0%} of the variance)"
         for i, ratio in enumerate(pca.explained_variance_ratio_[:2])
     ]
     views = {
         "PCA": (z_NxP[:, :2], share),
-        "t-SNE": (tsne.fit_transform(z_NxP), ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]),
+        "t-SNE": (around_Nx2, ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]),
     }
     figure, axes = _panels(2, 2, (5.4, 5.0))
     looks = _looks(sorted(set(emotion_N.tolist())))
     for panel, (title, (at_Nx2, labels)) in zip(axes, views.items(), strict=True):
-        for emotion, (colour, _, marker) in looks.items():
-            fake, real = (at_Nx2[(emotion_N == emotion) & mask] for mask in (~real_N, real_N))
-            panel.scatter(*fake.T, s=16, marker="x", color=colour, linewidths=0.9, alpha=0.55)
-            panel.scatter(*real.T, s=22, marker=marker, color=colour, edgecolors="white", linewidths=0.5)
+        for emotion, look in looks.items():
+            fake, real = (at_Nx2[(emotion_N == emotion) & mask].T for mask in (~real_N, real_N))
+            panel.scatter(fake[0], fake[1], 16, look.colour, marker="x", linewidths=0.9, alpha=0.55)
+            panel.scatter(real[0], real[1], 22, look.colour, marker=look.marker, edgecolors="w", lw=0.5)
         panel.set_title(title)
         panel.set_xlabel(labels[0])
         panel.set_ylabel(labels[1])
         panel.set_xticks([])
         panel.set_yticks([])
-    dots = {"linestyle": "", "markersize": 6}
+    kinds = {"real": _Look("#555555", "", "o"), "synthetic": _Look("#555555", "", "x")}
     handles = [
-        Line2D([], [], color=c, marker=m, label=emotion, **dots) for emotion, (c, _, m) in looks.items()
-    ]
-    handles += [
-        Line2D([], [], color="#555555", marker="o", label="real", **dots),
-        Line2D([], [], color="#555555", marker="x", label="synthetic", **dots),
+        Line2D([], [], color=look.colour, linestyle="", marker=look.marker, label=name)
+        for name, look in (looks | kinds).items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 9), frameon=False)
     return figure
@@ -577,11 +597,19 @@ def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure
     return figure, axes
 
 
-def _looks(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """Name -> colour, dash and marker, all different for up to 21 names."""
+class _Look(NamedTuple):
+    """How one emotion is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+def _looks(names: Sequence[str]) -> dict[str, _Look]:
+    """A look for each name, all different for up to 21."""
     count = len(_COLOURS)
     return {
-        name: (_COLOURS[i % count], _DASHES[i // count % 3], _MARKERS[i // count % 3])
+        name: _Look(_COLOURS[i % count], _DASHES[i // count % 3], _MARKERS[i // count % 3])
         for i, name in enumerate(names)
     }
 
@@ -597,7 +625,8 @@ def _first_synthetic(run: _Run) -> dict[str, epath.Path]:
         fold, seed = map(int, re.findall(r"fold_(\d+)_seed_(\d+)", path.name)[0])
         if (path.parent.name, fold, seed) not in lost:
             found.setdefault(path.parent.name, path)
-    return found
+    order = [line["normalisation"] for line in run.members]
+    return {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
 
 
 def _sample(
@@ -724,7 +753,7 @@ def _table(
     caption: str = "",
     marks: Sequence[int] = (),
 ) -> str:
-    """An HTML table: the first `words` columns to the left, the rest to the right; a line above row `marks`."""
+    """An HTML table: the first `words` columns left, the others right, a line above rows `marks`."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
         kinds = [' class="word"' if i < words else "" for i in range(len(row))]
@@ -733,10 +762,8 @@ def _table(
         ]
         return "".join(f"<{tag}{k}>{text}</{tag}>" for k, text in zip(kinds, texts, strict=True))
 
-    body = "\n".join(
-        f"<tr{' class="first"' if i in marks and i else ''}>{cells('td', row)}</tr>"
-        for i, row in enumerate(rows)
-    )
+    lines = [' class="first"' if i in marks and i else "" for i in range(len(rows))]
+    body = "\n".join(f"<tr{line}>{cells('td', row)}</tr>" for line, row in zip(lines, rows, strict=True))
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     head = f"<thead><tr>{cells('th', header)}</tr></thead>"
     return f'<div class="wide"><table>{title}{head}<tbody>\n{body}\n</tbody></table></div>\n'
