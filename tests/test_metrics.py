@@ -55,6 +55,20 @@ def arm_of(predictions, arm):
     return predictions[predictions["arm"] == arm]
 
 
+def slow_swap(predictions, name):
+    """p from swapping the predictions themselves, speaker by speaker, in every pattern."""
+    real, arm = (arm_of(predictions, a).reset_index(drop=True) for a in ("real", name))
+    assert (real["id"] == arm["id"]).all()
+    speakers = sorted(real["speaker"].unique())
+    differences = []
+    for pattern in itertools.product([False, True], repeat=len(speakers)):
+        swapped = real["speaker"].map(dict(zip(speakers, pattern, strict=True)))
+        a = arm.assign(prediction=np.where(swapped, real["prediction"], arm["prediction"]))
+        b = real.assign(prediction=np.where(swapped, arm["prediction"], real["prediction"]))
+        differences.append(slow_uar(a) - slow_uar(b))
+    return np.mean(np.abs(differences) >= abs(differences[0]) - 1e-12)
+
+
 labels = st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)), min_size=1, max_size=40)
 
 
@@ -122,18 +136,7 @@ def test_the_swap_test_equals_swapping_the_predictions_themselves(seed):
     rng = np.random.default_rng(seed)
     predictions = make_predictions(rng, rates={"real": 0.5, "real+x": 0.75})
     table = metrics.results(predictions, replicates=10).set_index("arm")
-    real = arm_of(predictions, "real").reset_index(drop=True)
-    arm = arm_of(predictions, "real+x").reset_index(drop=True)
-    assert (real["id"] == arm["id"]).all()
-    speakers = sorted(predictions["speaker"].unique())
-    differences = []
-    for pattern in itertools.product([False, True], repeat=len(speakers)):
-        swapped = real["speaker"].map(dict(zip(speakers, pattern, strict=True)))
-        a = arm.assign(prediction=np.where(swapped, real["prediction"], arm["prediction"]))
-        b = real.assign(prediction=np.where(swapped, arm["prediction"], real["prediction"]))
-        differences.append(slow_uar(a) - slow_uar(b))
-    expected = np.mean(np.abs(differences) >= abs(differences[0]) - 1e-12)
-    assert table.loc["real+x", "p_value"] == pytest.approx(expected, abs=1e-12)
+    assert table.loc["real+x", "p_value"] == pytest.approx(slow_swap(predictions, "real+x"), abs=1e-12)
 
 
 def test_more_speakers_get_random_patterns_close_to_all_of_them():
@@ -220,6 +223,10 @@ def test_only_what_both_arms_have_is_compared():
     )
     expected = slow_uar(arm_of(predictions[kept], "real+x")) - slow_uar(arm_of(predictions[kept], "real"))
     assert table.loc["real+x", "delta_uar"] == pytest.approx(expected, abs=1e-9)
+    alone = metrics.results(predictions[~lost & (predictions["arm"] != "x")], replicates=50)
+    expected = slow_swap(predictions[kept], "real+x")
+    assert expected < 1
+    assert alone["p_value"].iloc[1] == pytest.approx(expected, abs=1e-12)
     no_seed = predictions[~((predictions["arm"] == "real") & (predictions["seed"] == 1))]
     only_other = no_seed[(no_seed["arm"] == "real") | (no_seed["seed"] == 1)]
     row = metrics.results(only_other, replicates=50).set_index("arm").loc["real+x"]

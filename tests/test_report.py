@@ -280,6 +280,16 @@ def test_what_a_user_wrote_is_escaped(run, page):
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
+def test_names_in_tables_are_escaped_too(run, tmp_path):
+    for name, column in (("results.csv", "arm"), ("quality.csv", "emotion"), ("predictions.csv", "speaker")):
+        frame = pd.read_csv(run / name)
+        frame[column] = frame[column] + HOSTILE
+        frame.to_csv(tmp_path / name, index=False)
+    text = Path(report.write(tmp_path)).read_text()
+    assert "<script" not in text.lower()
+    assert text.count("&lt;script&gt;") > 20
+
+
 def test_the_page_loads_nothing_from_elsewhere(run, page):
     text = Path(run / "report.html").read_text()
     assert not re.search(r"https?://|@import|url\(", text)
