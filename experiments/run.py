@@ -1,6 +1,7 @@
 """A study from its config to its report, stage after stage; run again, it continues where it stopped."""
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -116,7 +117,7 @@ def _record(
             "overrides": overrides,
             "command": command,
             "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
-            "machine": f"{platform.machine()}, {platform.system()}, {_cores()} cores",
+            "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
             "devices": [],
             "commit": _commit(),
             "members_per_group": 0,
@@ -149,12 +150,6 @@ def _commit() -> str:
         return subprocess.run(git, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
 
 
 def _now() -> str:

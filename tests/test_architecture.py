@@ -26,6 +26,8 @@ ORDER = [
     "writers",
     "synthesis",
     "classifiers",
+    "figures",
+    "page",
     "report",
 ]
 DOORS = {

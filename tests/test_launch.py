@@ -2,15 +2,21 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
+from experiments import study
+from experiments.run import open_run
+from experiments.synthesise import synthetic_path
+from experiments.train import restore_generators
 from sergan import data
 from sergan.corpora import tables
 
@@ -103,6 +109,28 @@ def test_synthetic_rows_have_provenance_and_never_the_held_out_speaker(run):
     assert np.isfinite(frame[frame.columns[-1582:]].to_numpy()).all()
 
 
+def test_a_synthetic_row_is_its_own_source_row_through_its_own_generator(run):
+    config, _ = open_run(run)
+    resolved = study.restore(config, run)
+    member = resolved.members[13]  # normalisation "speaker", fold 3
+    frame = pd.read_parquet(synthetic_path(run, member)).set_index(["target_emotion", "source_id"])
+    line = json.loads((run / "members.jsonl").read_text().splitlines()[13])
+    group = restore_generators(resolved.gan, run, line["group"], line["group_size"])
+    x_UxD, x_SxD = resolved.tables["speaker"]
+    train = resolved.folds[3].train_R
+    lowest = np.concatenate([x_SxD, x_UxD[train]]).min(axis=0)
+    widest = np.ptp(np.concatenate([x_SxD, x_UxD[train]]), axis=0)
+    for row, emotion in ((0, 1), (700, 4)):
+        x_D = (x_SxD[row] - lowest) / np.where(widest > 0, widest, 1)
+        hidden, out = (
+            jax.tree.map(lambda p, e=emotion: p[line["place"], e], group["G"][n]) for n in group["G"]
+        )
+        h = x_D @ hidden["kernel"] + hidden["bias"]
+        y_D = x_D + np.where(h > 0, h, 0.2 * h) @ out["kernel"] + out["bias"]
+        ours = frame.loc[(EMOTIONS[emotion], resolved.source.ids_U[row]), list(resolved.source.names_D)]
+        np.testing.assert_allclose(ours.to_numpy(float), y_D * widest + lowest, rtol=1e-3, atol=1e-3)
+
+
 def test_run_again_it_finds_everything_done(run):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     code, out, _ = launch(DEBUG, f"--workdir={run}")
@@ -181,6 +209,23 @@ def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path)
     assert (run / "config.json").read_bytes() == before
     (tmp_path / "mine.txt").write_text("something of the user's")
     assert "not empty and not a run folder" in refused(DEBUG, f"--workdir={tmp_path}")
+
+
+def test_sigterm_in_training_saves_and_says_so(tmp_path):
+    command = [sys.executable, "launch.py", DEBUG, "--config.gan.epochs=40000", f"--workdir={tmp_path}/run"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    seen = next(line for line in process.stderr if line.startswith("CycleGANs: "))
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert process.wait() == 3, seen + rest
+    assert "interrupted; what is done is saved" in rest
+    saved = [
+        int(path.name) for path in (tmp_path / "run" / "checkpoints" / "group_000").iterdir() if path.is_dir()
+    ]
+    logged = [
+        json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert max(saved) == max(logged) > 0
 
 
 def test_the_report_can_be_made_again(run):
