@@ -10,9 +10,9 @@ import shlex
 import signal
 import sys
 import traceback
-from pathlib import Path
 
 from absl import flags
+from etils import epath
 from ml_collections import config_flags
 
 from experiments import run
@@ -38,15 +38,15 @@ def dispatch(command: str) -> str:
             return run.inspect(CONFIG.value)
         name = config_flags.get_config_filename(flags.FLAGS["config"])
         overrides = config_flags.get_override_values(flags.FLAGS["config"])
-        workdir = Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
+        workdir = epath.Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
         return run.run(CONFIG.value, overrides, command, workdir)
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
-        return run.report(Path(WORKDIR.value))
+        return run.report(epath.Path(WORKDIR.value))
     if not OUT.value:
         raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz)")
-    return run.synthesize(Path(WORKDIR.value), Path(OUT.value), PER_CLASS.value, SOURCE.value)
+    return run.synthesize(epath.Path(WORKDIR.value), epath.Path(OUT.value), PER_CLASS.value, SOURCE.value)
 
 
 def main(argv: list[str]) -> int:

@@ -42,8 +42,8 @@ def base() -> ml_collections.ConfigDict:
     gan.adam_b2 = 0.9
     gan.adam_eps = 1e-6  # damps what rounding makes of gradients near 0
     gan.ema_decay = 0.9
-    gan.pretrain_epochs = 20  # an epoch is a pass over the rows of one emotion
-    gan.epochs = 400
+    gan.pretrain_epochs = 0  # a residual generator starts as the identity: nothing is left to reconstruct
+    gan.epochs = 400  # an epoch is a pass over the rows of one emotion
     gan.decay_epochs = 50
     gan.decay_factor = 0.8
     gan.decay_floor = 0.0

@@ -23,6 +23,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 def _debug(config: ml_collections.ConfigDict) -> None:
     config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
+    config.gan.residual = False
     config.gan.pretrain_epochs = 2
     config.gan.epochs = 4
     config.training.log_every = 2

@@ -1,13 +1,12 @@
 """Trains the classifiers on real rows, synthetic rows and both; writes what they say of held-out clips."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from etils import epath
 
 from experiments.study import Study
 from experiments.synthesise import features_of, synthetic_path
@@ -15,6 +14,7 @@ from sergan import folds, writers
 from sergan.classifiers import dnn, svm
 from sergan.classifiers.tasks import Answer, FitPredict, Problem, Task
 from sergan.members import Member
+from sergan.metrics import WORDS
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Entry:
     amount: float
 
 
-def classify(study: Study, run: Path) -> None:
+def classify(study: Study, run: epath.Path) -> None:
     """Writes predictions.csv; every normalisation, GAN seed and classifier is kept as soon as it is done."""
-    parts: list[Path] = []
+    parts: list[epath.Path] = []
     for normalisation in study.config.normalisations:
         for seed in range(study.config.gan.seeds):
             group = [m for m in study.members if m.normalisation == normalisation and m.seed == seed]
@@ -38,8 +38,8 @@ def classify(study: Study, run: Path) -> None:
                 problems, synthetic_R = _problems(study, run, group)
                 for name, path in todo.items():
                     writers.write_frame(path, _predictions(study, name, group, problems, synthetic_R))
-    writers.write_frame(run / "predictions.csv", pd.concat([pd.read_csv(part) for part in parts]))
-    shutil.rmtree(run / "predictions")
+    done = [writers.read_frame(part, WORDS) for part in parts]
+    writers.write_frame(run / "predictions.csv", pd.concat(done))
 
 
 def _svm_settings(config: Any) -> svm.SvmSettings:
@@ -59,14 +59,14 @@ CLASSIFIERS: dict[str, tuple[FitPredict, Any]] = {
 }
 
 
-def _problems(study: Study, run: Path, group: list[Member]) -> tuple[list[Problem], list[np.ndarray]]:
+def _problems(study: Study, run: epath.Path, group: list[Member]) -> tuple[list[Problem], list[np.ndarray]]:
     """Per fold: all real rows, then the fold's synthetic ones, z-normed on the real training rows."""
     x_UxD, _ = study.tables[group[0].normalisation]
     label_U = _labels(study, study.corpus.emotions_U)
     problems, synthetic = [], []
     for member in group:
         fold = study.folds[member.fold]
-        frame = pd.read_parquet(synthetic_path(run, member))
+        frame = writers.read_frame(synthetic_path(run, member))
         folds.check_speakers(fold, frame.source_speaker)
         if set(frame.fold) != {fold.index}:
             raise folds.LeakError(f"fold {fold.index}: synthetic rows of another fold")
@@ -101,7 +101,6 @@ def _tasks(
     loss, amount = study.config.gan.loss, study.amount
     for place, member in enumerate(group):
         fold = study.folds[member.fold]
-        folds.check_rows(fold, study.corpus, fold.train_R)
         for repeat in range(study.config.seeds):
             seed = member.seed * study.config.seeds + repeat
             chosen = _choose(study, fold, synthetic[place], problems[place].label_N, seed)
@@ -111,8 +110,10 @@ def _tasks(
                 Entry(f"real+{loss}", amount): [fold.train_R, chosen],
             }
             for entry, parts in rows.items():
+                train_R = np.concatenate(parts)
+                folds.check_rows(fold, study.corpus, train_R[train_R < len(study.corpus.ids_U)])
                 weight_R = _weights([len(part) for part in parts], study.config.real_share)
-                yield entry, Task(place, np.concatenate(parts), weight_R, fold.test_R, fold.index, seed)
+                yield entry, Task(place, train_R, weight_R, fold.test_R, fold.index, seed)
 
 
 def _weights(lengths: list[int], real_share: float) -> np.ndarray:
@@ -160,5 +161,5 @@ def _labels(study: Study, emotions_N: np.ndarray) -> np.ndarray:
     return np.array([study.classes.index(emotion) for emotion in emotions_N])
 
 
-def _part(run: Path, normalisation: str, seed: int, classifier: str) -> Path:
+def _part(run: epath.Path, normalisation: str, seed: int, classifier: str) -> epath.Path:
     return run / "predictions" / f"{normalisation}_{seed}_{classifier}.csv"

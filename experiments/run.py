@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import time
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+from etils import epath
 
 from sergan import writers
 from sergan.errors import UserError
 
+HARMLESS = ("features.cache", "features.workers")  # a run folder may be continued with others
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
-def run(config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str, workdir: Path) -> str:
+def run(
+    config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str, workdir: epath.Path
+) -> str:
     """Runs what is not done yet in `workdir`; returns the table of results as text.
 
     Raises:
@@ -37,7 +42,7 @@ def run(config: ml_collections.ConfigDict, overrides: dict[str, Any], command: s
 class _Stages:
     """The stages of one run, each with its time in config.json."""
 
-    def __init__(self, workdir: Path, record: dict[str, Any]) -> None:
+    def __init__(self, workdir: epath.Path, record: dict[str, Any]) -> None:
         self._workdir, self._record = workdir, record
 
     def all(self, config: ml_collections.ConfigDict) -> str:
@@ -47,7 +52,9 @@ class _Stages:
         run = self._workdir
         resolved = self._timed("features", lambda: _prepare(study, config, run))
         if not self._record["started"]:
-            self._start(resolved, members.group_size(resolved.gan, len(resolved.members)))
+            self._start(
+                members.group_length(resolved.gan, resolved.members, config.training.members_per_group)
+            )
         if not (run / "features.parquet").exists():
             study.keep(resolved, run)
         size = self._record["members_per_group"]
@@ -58,18 +65,16 @@ class _Stages:
         self._timed("report", lambda: self._report(metrics, report))
         return _closing(run, report, "finished")
 
-    def _start(self, resolved: Any, fitting: int) -> None:
+    def _start(self, length: int) -> None:
         import jax
 
         devices = [str(device) for device in jax.devices()]
-        wanted = resolved.config.training.members_per_group or fitting
-        self._record |= {"started": _now(), "devices": devices, "members_per_group": wanted}
+        self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
         self._save()
 
     def _report(self, metrics: Any, report: Any) -> None:
-        import pandas as pd
-
-        predictions = pd.read_csv(self._workdir / "predictions.csv", dtype={"id": str, "speaker": str})
+        (self._workdir / "predictions").rmtree(missing_ok=True)
+        predictions = writers.read_frame(self._workdir / "predictions.csv", metrics.WORDS)
         writers.write_frame(self._workdir / "results.csv", metrics.results(predictions))
         self._record["ended"] = _now()
         self._save()
@@ -89,22 +94,20 @@ class _Stages:
         writers.write_json(self._workdir / "config.json", self._record)
 
 
-def _prepare(study: Any, config: ml_collections.ConfigDict, run: Path) -> Any:
+def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> Any:
     if (run / "features.parquet").exists():
         return study.restore(config, run)
     with writers.Progress("features", 1) as progress:
         return study.prepare(config, progress)
 
 
-def _closing(run: Path, report: Any, what: str) -> str:
-    import pandas as pd
-
-    table = report.table_text(pd.read_csv(run / "results.csv"))
+def _closing(run: epath.Path, report: Any, what: str) -> str:
+    table = report.table_text(writers.read_frame(run / "results.csv"))
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 
 def _record(
-    workdir: Path, config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str
+    workdir: epath.Path, config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str
 ) -> dict[str, Any]:
     """config.json of this run folder: the one that is there, if it is of the same config."""
     values = json.loads(config.to_json())
@@ -126,7 +129,7 @@ def _record(
             "stages": {},
         }
     record = writers.read_json(path)
-    different = [f"config.{key}" for key in _differences(record["config"], values)]
+    different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
     if different:
         raise UserError(
             f"{workdir}: made with another config ({', '.join(different[:5])} differ); "
@@ -156,7 +159,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def open_run(workdir: Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
     """Config and record of a run folder.
 
     Raises:
@@ -169,7 +172,7 @@ def open_run(workdir: Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
     return ml_collections.ConfigDict(record["config"], convert_dict=True), record
 
 
-def synthesize(workdir: Path, out: Path, per_class: int, source: str) -> str:
+def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:
     """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
     from experiments import study, synthesise
     from sergan import features, synthesis
@@ -200,7 +203,7 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         rows = corpus.speakers_U == speaker if speaker else corpus.speakers_U != ""
         counts = [int((corpus.emotions_U[rows] == emotion).sum()) for emotion in resolved.classes]
         lines.append(f"{speaker or 'all':<16}" + "".join(f"{n:>12}" for n in counts) + f"{sum(counts):>8}")
-    size = config.training.members_per_group or members.group_size(gan, len(resolved.members))
+    size = members.group_length(gan, resolved.members, config.training.members_per_group)
     mebibytes = members.bytes_per_member(gan) / 2**20
     lines += [
         "",
@@ -216,7 +219,7 @@ def inspect(config: ml_collections.ConfigDict) -> str:
     return "\n".join(lines)
 
 
-def report(workdir: Path) -> str:
+def report(workdir: epath.Path) -> str:
     """Writes the report of a run folder anew, finished or not."""
     from sergan import report
 
@@ -224,11 +227,12 @@ def report(workdir: Path) -> str:
     return f"{report.write(workdir)}"
 
 
-def default_workdir(config_name: str, overrides: dict[str, Any]) -> Path:
+def default_workdir(config_name: str, overrides: dict[str, Any]) -> epath.Path:
     """runs/<config>-<preset and overrides>."""
     file, _, preset = config_name.partition(":")
     parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
-    return Path("runs") / re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))[:150]
+    name = re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))
+    return epath.Path("runs") / (name if len(name) < 120 else f"{name[:110]}-{zlib.crc32(name.encode()):08x}")
 
 
 def check_config_file(argv: list[str]) -> None:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from sergan import features, folds, members
 from sergan.corpora import tables
@@ -36,7 +36,11 @@ class Study:
 
     @cached_property
     def tables(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Normalisation -> (corpus rows x_UxD, source rows x_SxD); "train" leaves rows as they are."""
+        """Normalisation -> (corpus rows x_UxD, source rows x_SxD).
+
+        "train" leaves rows as they are; "speaker" z-norms each table over its own rows of a speaker, so that
+        a clip that is in both, as with source "corpus", may differ a little.
+        """
         rows = {
             "train": lambda: (self.corpus.x_UxD, self.source.x_UxD),
             "speaker": lambda: (folds.by_speaker(self.corpus), folds.by_speaker(self.source)),
@@ -60,10 +64,11 @@ class Study:
         fold = self.folds[member.fold]
         x_UxD, x_SxD = self.tables[member.normalisation]
         source_R = folds.source_rows(fold, self.source)
-        folds.check_rows(fold, self.corpus, fold.train_R)
         emotion_R = self.corpus.emotions_U[fold.train_R]
         target_KxR = tuple(fold.train_R[emotion_R == emotion] for emotion in self.classes)
-        scaler = folds.min_max(np.concatenate([x_SxD[source_R], x_UxD[fold.train_R]]))
+        seen_R = np.concatenate(target_KxR)
+        folds.check_rows(fold, self.corpus, seen_R)
+        scaler = folds.min_max(np.concatenate([x_SxD[source_R], x_UxD[seen_R]]))
         return View(source_R, target_KxR, scaler)
 
 
@@ -83,12 +88,12 @@ def prepare(config: Any, progress: Any = None) -> Study:
     return assemble(config, corpus, features.source_table(config.source, everything, *settings))
 
 
-def restore(config: Any, run: Path) -> Study:
+def restore(config: Any, run: epath.Path) -> Study:
     """The study of a run folder, from the rows that it keeps: no audio is needed any more."""
     return assemble(config, tables.read(run / "features.parquet"), tables.read(run / "source.parquet"))
 
 
-def keep(study: Study, run: Path) -> None:
+def keep(study: Study, run: epath.Path) -> None:
     """Writes the rows into the run folder."""
     tables.write(study.source, run / "source.parquet")
     tables.write(study.corpus, run / "features.parquet")
@@ -104,12 +109,25 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     study = Study(config, classes, corpus, source, splits, gan, plan)
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold)
-        if want > have:
+        if not 1 <= want <= have:
             raise UserError(
                 f"config.amount={config.amount} needs {want} synthetic rows per class when "
-                f"{' '.join(fold.held_out)} is held out, the source has {have}"
+                f"{' '.join(fold.held_out)} is held out, the source has {have}; it takes 1 or more"
             )
+    if "speaker" in config.normalisations:
+        _check_speakers(config, corpus, source)
     return study
+
+
+def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> None:
+    for where, table in (("corpus", corpus), (f"source {config.source}", source)):
+        speakers, counts = np.unique(table.speakers_U, return_counts=True)
+        alone = speakers[counts < 2].tolist()
+        if alone:
+            raise UserError(
+                f"{where}: {len(alone)} speakers have one row ({', '.join(alone[:3])}), which has no "
+                "deviation of its own; leave 'speaker' out of config.normalisations or leave them out"
+            )
 
 
 def check(config: Any) -> None:
@@ -138,13 +156,36 @@ def check(config: Any) -> None:
         "dnn.steps": config.dnn.steps,
         "dnn.batch_size": config.dnn.batch_size,
         "normalisations": len(config.normalisations),
+        "dnn.learning_rate": config.dnn.learning_rate,
     }
     for key, value in positive.items():
         if value <= 0:
             raise UserError(f"config.{key} must be above 0, it is {value}")
-    if not 0 < config.real_share < 1:
-        raise UserError(f"config.real_share must lie between 0 and 1, it is {config.real_share}")
-    zero_or_more = {"amount": config.amount, "gan.pretrain_epochs": config.gan.pretrain_epochs}
+    shares = {
+        "real_share": config.real_share,
+        "gan.decay_factor": config.gan.decay_factor,
+        "gan.dropout": config.gan.dropout,
+        "gan.ema_decay": config.gan.ema_decay,
+        "dnn.dropout": config.dnn.dropout,
+    }
+    for key, value in shares.items():
+        lowest_allowed = value > 0 if key == "real_share" else value >= 0
+        if not (lowest_allowed and (value < 1 or (key == "gan.decay_factor" and value == 1))):
+            raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
+    widths = {name: config.gan[name] for name in ("generator", "critic", "classifier")}
+    for key, hidden in [(f"gan.{name}", w) for name, w in widths.items()] + [
+        ("dnn.hidden", config.dnn.hidden)
+    ]:
+        if not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
+    if len(set(config.normalisations)) < len(config.normalisations):
+        raise UserError(f"config.normalisations names one twice: {tuple(config.normalisations)}")
+    zero_or_more = {
+        "amount": config.amount,
+        "gan.pretrain_epochs": config.gan.pretrain_epochs,
+        "training.members_per_group": config.training.members_per_group,
+        "dnn.l2": config.dnn.l2,
+    }
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
     for key, value in zero_or_more.items():
         if not 0 <= value < float("inf"):

@@ -1,13 +1,12 @@
 """Synthetic rows of a study: every fold's, for the classifiers, and any number later on demand."""
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
-from sergan.metrics import mean_abs_difference
+from etils import epath
 
 from experiments.study import Study
 from experiments.train import restore_generators
@@ -16,9 +15,10 @@ from sergan.corpora.tables import FeatureTable
 from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
 from sergan.members import Member
+from sergan.metrics import mean_abs_difference
 
 
-def synthesise(study: Study, run: Path) -> None:
+def synthesise(study: Study, run: epath.Path) -> None:
     """Writes S through every generator of every member, a Parquet file each, and their quality."""
     transfer = synthesis.make_transfer(study.gan)
     lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
@@ -28,22 +28,22 @@ def synthesise(study: Study, run: Path) -> None:
                 line = lines[member.index]
                 _write(study, run, member, transfer, _generators(study, run, line), _step(line, study))
             progress(done)
-    parts = [pd.read_csv(quality_path(run, member)) for member in study.members]
+    parts = [writers.read_frame(quality_path(run, m), ("emotion",)) for m in study.members]
     writers.write_frame(run / "quality.csv", pd.concat(parts))
 
 
-def _generators(study: Study, run: Path, line: dict[str, Any]) -> Any:
+def _generators(study: Study, run: epath.Path, line: dict[str, Any]) -> Any:
     """One member's generators, from the checkpoint of its group."""
     generators = _restored(study.gan, run, line["group"], line["group_size"])
     return jax.tree.map(lambda leaf: leaf[line["place"]], generators)
 
 
 @lru_cache(maxsize=1)
-def _restored(gan: GanConfig, run: Path, group: int, size: int) -> Any:
+def _restored(gan: GanConfig, run: epath.Path, group: int, size: int) -> Any:
     return restore_generators(gan, run, group, size)
 
 
-def _write(study: Study, run: Path, member: Member, transfer: Any, gen: Any, step: int) -> None:
+def _write(study: Study, run: epath.Path, member: Member, transfer: Any, gen: Any, step: int) -> None:
     view, fold = study.view(member), study.folds[member.fold]
     source = study.source.select(view.source_R)
     folds.check_speakers(fold, source.speakers_U)
@@ -67,13 +67,13 @@ def _write(study: Study, run: Path, member: Member, transfer: Any, gen: Any, ste
     writers.write_frame(synthetic_path(run, member), frame)
 
 
-def synthetic_path(run: Path, member: Member) -> Path:
+def synthetic_path(run: epath.Path, member: Member) -> epath.Path:
     """Where a member's synthetic rows are."""
     name = f"fold_{member.fold:02d}_seed_{member.seed}_point_{member.point}.parquet"
     return run / "synthetic" / member.normalisation / name
 
 
-def quality_path(run: Path, member: Member) -> Path:
+def quality_path(run: epath.Path, member: Member) -> epath.Path:
     """Where a member's quality figures are."""
     return synthetic_path(run, member).with_suffix(".quality.csv")
 
@@ -100,16 +100,17 @@ def _step(line: dict[str, Any], study: Study) -> int:
     return study.gan.pretrain_steps + study.gan.steps if status == "done" else int(status.split("@")[1])
 
 
-def synthesise_more(study: Study, run: Path, out: Path, per_class: int, source: FeatureTable) -> int:
-    """Writes exactly `per_class` rows of each emotion to `out`, training nothing; returns the number of rows.
+def synthesise_more(
+    study: Study, run: epath.Path, out: epath.Path, per_class: int, source: FeatureTable
+) -> int:
+    """Writes exactly `per_class` rows of each emotion to `out`, trains nothing; returns the number of rows.
 
     The rows are spread evenly over the folds' members of the first normalisation, those that diverged left
-    out, and come from different rows of `source` within a member.
+    out; within a member they come from different rows of `source`, none of the fold's held-out speaker.
 
     Raises:
-      UserError: an unknown ending, an unfinished training, or more rows than members × rows of `source`.
+      UserError: an unfinished training, or more rows than members × rows of `source`.
     """
-    synthesis.check_ending(out)
     lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
     wanted = [m for m in study.members if m.normalisation == study.config.normalisations[0]]
     missing = [m for m in wanted if m.index not in lines]
@@ -121,18 +122,19 @@ def synthesise_more(study: Study, run: Path, out: Path, per_class: int, source: 
     count_M = (
         [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))] if sound else []
     )
-    rows = len(source.ids_U)
-    if not count_M or per_class < 1 or max(count_M) > rows:
+    may_M = [folds.source_rows(study.folds[member.fold], source) for member in sound]
+    fewest = min((len(rows_R) for rows_R in may_M), default=0)
+    if not count_M or per_class < 1 or max(count_M) > fewest:
         raise UserError(
-            f"--per_class={per_class}: between 1 and {len(sound) * rows} rows can be made from {len(sound)} "
-            f"members and {rows} source rows; give more speech with --source=PATH"
+            f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
+            f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
     x_SxD = folds.by_speaker(source) if wanted[0].normalisation == "speaker" else source.x_UxD
     transfer = synthesis.make_transfer(study.gan)
     frames = []
-    for member, count in zip(sound, count_M, strict=True):
+    for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
         rng = np.random.default_rng([member.seed, member.fold, member.point])
-        picks = np.sort(rng.permutation(rows)[:count])
+        picks = np.sort(rng.permutation(rows_R)[:count])
         gen = _generators(study, run, lines[member.index])
         view = study.view(member)
         origin = _origin(member, _step(lines[member.index], study))

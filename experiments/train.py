@@ -1,12 +1,12 @@
 """Trains the CycleGANs of a study, group after group, and leaves their generators in the run folder."""
 
-import shutil
+import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from etils import epath
 
 from experiments.interrupts import Interrupts
 from experiments.study import Study
@@ -16,7 +16,7 @@ from sergan.cyclegan import GanConfig
 from sergan.members import Member
 
 
-def train(study: Study, run: Path, size: int) -> None:
+def train(study: Study, run: epath.Path, size: int) -> None:
     """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints."""
     gan, chunk = study.gan, study.config.training.log_every
     groups = members.groups(study.members, size)
@@ -25,29 +25,29 @@ def train(study: Study, run: Path, size: int) -> None:
     total_steps = gan.pretrain_steps + gan.steps
     with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
         for number, group in enumerate(groups):
-            if generators_path(run, number).exists():
-                progress((number + 1) * total_steps)
-                continue
-            trainer = _Group(study, run, number, group)
-            while trainer.step < total_steps:
-                means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
-                progress(number * total_steps + trainer.step, values=means)
-                if interrupts.asked and trainer.step < total_steps:
-                    trainer.save()
-                    raise KeyboardInterrupt
-            trainer.finish()
+            if not generators_path(run, number).exists():
+                trainer = _Group(study, run, number, group)
+                while trainer.step < total_steps:
+                    means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
+                    progress(number * total_steps + trainer.step, values=means)
+                    if interrupts.asked:
+                        trainer.save()
+                        raise KeyboardInterrupt
+                trainer.finish()
+            _state_path(run, number).rmtree(missing_ok=True)
+            progress((number + 1) * total_steps)
 
 
 class _Group:
     """The members of one group on the device, and their part of the run folder."""
 
-    def __init__(self, study: Study, run: Path, number: int, group: list[Member]) -> None:
+    def __init__(self, study: Study, run: epath.Path, number: int, group: list[Member]) -> None:
         self._study, self._run, self._number, self._group = study, run, number, group
         self._views = [study.view(member) for member in group]
         x_UxD, x_SxD = study.tables[group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, self._views)
         self._hypers = members.stack_hypers(group)
-        self._checkpoints = Checkpoints(run / "checkpoints" / f"group_{number:03d}")
+        self._checkpoints = Checkpoints(_state_path(run, number))
         state = members.init(study.gan, group)
         self._state = state if self._checkpoints.latest() is None else self._checkpoints.restore(state)
         self.step = self._checkpoints.latest() or 0
@@ -63,18 +63,16 @@ class _Group:
         self._log(phase, metrics)
         if self.step % self._study.config.training.save_every == 0:
             self.save()
-        return {
-            name: float(np.nanmean(metrics[name]))
-            for name in ("critic_T", "cycle", "class")
-            if name in metrics
-        }
+        shown = [name for name in ("critic_T", "cycle", "class") if name in metrics]
+        return {name: float(np.mean(metrics[name])) for name in shown}
 
     def save(self) -> None:
         """The whole state, so that the same command goes on from here."""
-        self._checkpoints.save(self.step, self._state)
+        if self._checkpoints.latest() != self.step:
+            self._checkpoints.save(self.step, self._state)
 
     def finish(self) -> None:
-        """Writes the generators and the members' lines, then drops the train state."""
+        """Writes the members' lines, then the generators, whose being there says that the group is done."""
         stop_M, finite_M = np.asarray(self._state.step), np.asarray(self._state.finite)
         lines = [
             line for line in writers.read_lines(self._run / "members.jsonl") if line["group"] != self._number
@@ -100,7 +98,11 @@ class _Group:
         writers.write_lines(self._run / "members.jsonl", sorted(lines, key=lambda line: line["member"]))
         save_tree(generators_path(self._run, self._number), self._state.ema)
         self._checkpoints.close()
-        shutil.rmtree(self._run / "checkpoints" / f"group_{self._number:03d}")
+        for place, member in _distinct(self._group):
+            if not finite_M[place]:
+                print(
+                    f"member {member.index} diverged at step {stop_M[place]} and was frozen", file=sys.stderr
+                )
 
     def _log(self, phase: str, metrics: dict[str, np.ndarray]) -> None:
         seconds = round(time.monotonic() - self._started, 2)
@@ -127,12 +129,16 @@ class _Group:
         writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
 
 
-def generators_path(run: Path, group: int) -> Path:
+def _state_path(run: epath.Path, group: int) -> epath.Path:
+    return run / "checkpoints" / f"group_{group:03d}"
+
+
+def generators_path(run: epath.Path, group: int) -> epath.Path:
     """Where the generators of a trained group are."""
     return run / "checkpoints" / f"generators_{group:03d}"
 
 
-def restore_generators(config: GanConfig, run: Path, number: int, size: int) -> Any:
+def restore_generators(config: GanConfig, run: epath.Path, number: int, size: int) -> Any:
     """Generators [M] of a trained group of `size` members.
 
     Raises:
@@ -150,5 +156,6 @@ def _distinct(group: list[Member]) -> list[tuple[int, Member]]:
     return sorted(places.values())
 
 
-def _short(value: float) -> float:
-    return float(f"{float(value):.6g}")
+def _short(value: float) -> float | None:
+    """Six digits; None, which is JSON, where a diverged member has no number."""
+    return float(f"{float(value):.6g}") if np.isfinite(value) else None

@@ -28,7 +28,7 @@ class Checkpoints:
 
     def save(self, step: int, state: Any) -> None:
         """Writes `state` under `step`, then drops older ones."""
-        self._checkpointer.save(step, state, overwrite=True)
+        self._checkpointer.save(step, state)
 
     def restore(self, state: Any) -> Any:
         """The newest checkpoint, in the structure, shapes and shardings of `state` (abstract or not).

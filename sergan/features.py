@@ -276,6 +276,8 @@ def source_table(
             f"table ({', '.join(tables.ENDINGS)})"
         )
     tables.check_columns(rows, corpus.names_D, f"source {source}")
+    if rows.extractor and corpus.extractor and rows.extractor != corpus.extractor:
+        _log.warning("source %s is by %s, the corpus by %s", source, rows.extractor, corpus.extractor)
     return _with_corpus_speakers(rows, corpus, source).unlabelled()
 
 
@@ -285,13 +287,15 @@ def _with_corpus_speakers(rows: FeatureTable, corpus: FeatureTable, source: str)
     count = sum(who is not None for who in known)
     if not count:
         return rows
-    _log.warning(
-        "%d of the %d rows of source %s are clips of the corpus: these are left out where their speaker is "
-        "held out, others of the same speakers are not; --config.source=corpus uses the corpus's own safely",
-        count,
-        len(known),
-        source,
-    )
+    own_clips = {own for own, who in zip(rows.speakers_U, known, strict=True) if who is not None}
+    others = sum(own in own_clips and who is None for own, who in zip(rows.speakers_U, known, strict=True))
+    if others:
+        raise UserError(
+            f"source {source}: {count} of its {len(known)} rows are clips of the corpus, and {others} more "
+            "are of the same folders or speakers but cannot be told from the held-out speakers' clips; use "
+            "--config.source=corpus for the corpus's own clips, or other speech"
+        )
+    _log.warning("all clips of %d speakers of source %s are the corpus's own", len(own_clips), source)
     speakers_U = [str(own) if who is None else who for own, who in zip(rows.speakers_U, known, strict=True)]
     return FeatureTable(
         rows.x_UxD, rows.ids_U, np.array(speakers_U), rows.emotions_U, rows.names_D, rows.extractor

@@ -108,21 +108,22 @@ def make_chunk(
     return jax.jit(batched, donate_argnums=2, out_shardings=(_placement(size, PartitionSpec("member")), None))
 
 
-def groups(members: list[Member], size: int) -> list[list[Member]]:
-    """Members in equally long groups of at most `size` that share their tables.
+def groups(members: list[Member], length: int) -> list[list[Member]]:
+    """Members that share their tables in groups of exactly `length`.
 
-    The last group is filled up with copies of its last member, so that every group runs the same program.
+    The last one is filled up with copies of its last member, so that every group runs the same program.
     """
-    by_tables: dict[str, list[Member]] = {}
-    for member in members:
-        by_tables.setdefault(member.normalisation, []).append(member)
     out: list[list[Member]] = []
-    for same in by_tables.values():
-        length = math.ceil(len(same) / math.ceil(len(same) / size))
+    for same in _by_tables(members):
         for start in range(0, len(same), length):
             group = same[start : start + length]
             out.append(group + [group[-1]] * (length - len(group)))
     return out
+
+
+def _by_tables(members: list[Member]) -> list[list[Member]]:
+    tables = dict.fromkeys(member.normalisation for member in members)
+    return [[member for member in members if member.normalisation == table] for table in tables]
 
 
 def bytes_per_member(config: GanConfig) -> int:
@@ -135,15 +136,25 @@ def bytes_per_member(config: GanConfig) -> int:
     return total + gradients + activations
 
 
-def group_size(config: GanConfig, members: int) -> int:
-    """How many members fit: 80 % of an accelerator's free memory, half of the host's on CPU."""
-    device = jax.local_devices()[0]
-    stats = device.memory_stats() if device.platform != "cpu" else None
+def group_length(config: GanConfig, members: list[Member], at_most: int = 0) -> int:
+    """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
+
+    The memory is 80 % of what is free on the accelerators, half of what is free on the host for a CPU;
+    `at_most` above 0 overrides it.
+    """
+    same = len(_by_tables(members)[0])
+    fitting = at_most or max(1, int(_free_memory() // bytes_per_member(config)))
+    length = math.ceil(same / math.ceil(same / fitting))
+    devices = len(jax.local_devices())
+    return math.ceil(length / devices) * devices
+
+
+def _free_memory() -> float:
+    devices = jax.local_devices()
+    stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if stats:
-        free = 0.8 * (stats["bytes_limit"] - stats["bytes_in_use"]) * len(jax.local_devices())
-    else:
-        free = 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(members, int(free // bytes_per_member(config))))
+        return 0.8 * (stats["bytes_limit"] - stats["bytes_in_use"]) * len(devices)
+    return 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def shard(tree: Any, size: int) -> Any:

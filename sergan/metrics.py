@@ -14,6 +14,7 @@ import pandas as pd
 from sergan.errors import UserError
 
 CELL = ("arm", "classifier", "amount", "point", "normalisation")
+WORDS = ("corpus", "id", "speaker", "arm", "classifier", "normalisation", "truth", "prediction")
 RESULTS = (
     *CELL,
     "classes",

@@ -45,8 +45,7 @@ class _Run:
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """predictions.csv."""
-        words = ("id", "speaker", "arm", "classifier", "normalisation", "truth", "prediction")
-        return _read_csv(self.folder / "predictions.csv", words)
+        return _read_csv(self.folder / "predictions.csv", metrics.WORDS)
 
     @cached_property
     def quality(self) -> pd.DataFrame | None:
@@ -392,13 +391,7 @@ def _recalls(counts_CxC: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def _read_csv(path: epath.Path, words: Iterable[str]) -> pd.DataFrame | None:
-    """A csv file, the columns `words` as they stand (an emotion may be called "NA"); None if not there."""
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        return pd.read_csv(
-            file, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
-        )
+    return writers.read_frame(path, words) if path.exists() else None
 
 
 def _have(frame: pd.DataFrame | None, name: str) -> pd.DataFrame:

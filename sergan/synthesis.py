@@ -1,11 +1,11 @@
-"""Unlabelled rows through trained generators: synthetic rows on the features' own scale, with provenance."""
+"""Unlabelled rows through trained generators: synthetic rows with provenance, scaled as the real ones."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
+from etils import epath
 
 from sergan import cyclegan
 from sergan.corpora.tables import FeatureTable
@@ -68,7 +68,7 @@ def rows(
     return pd.concat([pd.DataFrame(provenance)[list(PROVENANCE)], features], axis=1)
 
 
-def check_ending(path: Path) -> None:
+def check_ending(path: epath.Path) -> None:
     """Raises UserError unless rows can be written to `path`."""
     if path.suffix not in (".csv", ".npz", ".parquet"):
         raise UserError(f"{path}: rows are written as .csv, .npz or .parquet, by the ending")
@@ -76,9 +76,8 @@ def check_ending(path: Path) -> None:
         raise UserError(f"{path}: the folder {path.parent} does not exist")
 
 
-def write(path: Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
+def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
     """Writes rows as csv, Parquet or npz (x_NxD, names_D, provenance), whole or not at all."""
-    check_ending(path)
     if path.suffix != ".npz":
         write_frame(path, frame)
         return
@@ -87,5 +86,5 @@ def write(path: Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         x_NxD = frame[list(names_D)].to_numpy(np.float32)
-        np.savez_compressed(file, allow_pickle=False, x_NxD=x_NxD, names_D=np.array(names_D), **strings)
+        np.savez_compressed(file, x_NxD=x_NxD, names_D=np.array(names_D), **strings)
     temporary.replace(path)

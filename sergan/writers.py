@@ -61,6 +61,17 @@ def write_frame(path: epath.PathLike, frame: pd.DataFrame) -> None:
     temporary.replace(path)
 
 
+def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
+    """What `write_frame` wrote; csv columns `words` as they stand (a speaker "03", an emotion "NA")."""
+    path = epath.Path(path)
+    with path.open("rb") as file:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(file)
+        return pd.read_csv(
+            file, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
+        )
+
+
 class Progress:
     """One stage's progress: a bar with ETA and named values on a terminal, plain lines elsewhere."""
 

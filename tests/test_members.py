@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,12 +27,14 @@ def test_there_is_a_member_for_every_normalisation_fold_seed_and_point(toy):
 @given(st.integers(1, 40))
 @settings(max_examples=30, deadline=None)
 def test_groups_are_equally_long_share_their_tables_and_hold_every_member(size):
-    made = [members.Member(i, "train" if i < 13 else "speaker", i, 0, 0, ()) for i in range(20)]
+    made = [members.Member(i, "train" if i < 10 else "speaker", i, 0, 0, ()) for i in range(20)]
+    assert members.group_length(CONFIG, made, size) % 2 == 0  # there are two devices
+    assert len(members.groups(made, members.group_length(CONFIG, made, size))) >= 2
     groups = members.groups(made, size)
     assert {m.index for group in groups for m in group} == set(range(20))
     for normalisation in ("train", "speaker"):
         lengths = {len(g) for g in groups if g[0].normalisation == normalisation}
-        assert len(lengths) == 1 and lengths.pop() <= size
+        assert lengths == {size}
     assert all(len({m.normalisation for m in group}) == 1 for group in groups)
 
 
@@ -60,7 +63,12 @@ def test_the_estimate_of_a_members_memory_covers_its_state():
     state = jax.eval_shape(lambda: cyclegan.init(CONFIG, jax.random.key(0)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert members.bytes_per_member(CONFIG) > 12 * parameters
-    assert members.group_size(CONFIG, 7) == 7
+
+
+@pytest.mark.parametrize(("at_most", "length"), [(0, 10), (10, 10), (7, 6), (4, 4), (3, 4), (1, 2)])
+def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
+    made = [members.Member(i, "train" if i < 10 else "speaker", i % 10, 0, 0, ()) for i in range(20)]
+    assert members.group_length(CONFIG, made, at_most) == length
 
 
 def test_padding_a_members_rows_never_shows_a_row_it_may_not_see(toy):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -49,10 +50,9 @@ def fit_predict(
     x_PxNxD = jnp.stack([_padded(problem.x_NxD, rows) for problem in problems])
     label_PxN = jnp.stack([_padded(problem.label_N.astype(np.int32), rows) for problem in problems])
     data = _stack(problems, tasks, classes)
-    net = nets.build(x_PxNxD.shape[-1], settings.hidden, classes, dropout=settings.dropout)
-    init, chunk, predict = _programs(settings, net)
+    init, chunk, predict = _programs(settings, x_PxNxD.shape[-1], classes)
     state = init(data.key)
-    length = next(n for n in (50, 25, 20, 10, 5, 1) if settings.steps % n == 0)
+    length = _chunk_length(settings)
     for done in range(0, settings.steps, length):
         state = chunk(x_PxNxD, label_PxN, data, jnp.asarray(done, jnp.int32), state)
         jax.block_until_ready(state)
@@ -62,8 +62,14 @@ def fit_predict(
     return [Answer(p.argmax(axis=1), p) for p in cut]
 
 
-def _programs(settings: DnnSettings, net: nets.Net) -> tuple[Callable, Callable, Callable]:
-    """init, chunk of steps and prediction, each vmapped over the tasks and compiled."""
+def _chunk_length(settings: DnnSettings) -> int:
+    return next(n for n in (50, 25, 20, 10, 5, 1) if settings.steps % n == 0)
+
+
+@lru_cache
+def _programs(settings: DnnSettings, inputs: int, classes: int) -> tuple[Callable, Callable, Callable]:
+    """init, chunk of steps and prediction, each vmapped over the tasks and compiled once."""
+    net = nets.build(inputs, settings.hidden, classes, dropout=settings.dropout)
     adam = optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps))
 
     def init(key: jax.Array) -> tuple[Any, Any]:
@@ -92,8 +98,7 @@ def _programs(settings: DnnSettings, net: nets.Net) -> tuple[Callable, Callable,
 
     def chunk(x_PxNxD, label_PxN, data, start, state):  # type: ignore[no-untyped-def]
         one = jax.vmap(step, in_axes=(None, None, 0, None, 0))
-        length = next(n for n in (50, 25, 20, 10, 5, 1) if settings.steps % n == 0)
-        numbers = start + jnp.arange(length, dtype=jnp.int32)
+        numbers = start + jnp.arange(_chunk_length(settings), dtype=jnp.int32)
         return jax.lax.scan(lambda s, n: (one(x_PxNxD, label_PxN, data, n, s), None), state, numbers)[0]
 
     def predict(x_PxNxD: jax.Array, data: _Data, params: Any) -> jax.Array:

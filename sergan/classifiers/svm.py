@@ -1,5 +1,6 @@
 """Linear support vector machine (scikit-learn), one against one, with balanced class weights."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def fit_predict(
     answers: list[Answer | None] = [None] * len(tasks)
     firsts = [places[0] for places in unique.values()]
     fits = (delayed(_answer)(settings, problems[tasks[i].problem], tasks[i], classes) for i in firsts)
-    results = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(fits)
+    results = Parallel(n_jobs=min(os.cpu_count() or 1, 4), prefer="threads", return_as="generator")(fits)
     for done, (places, answer) in enumerate(zip(unique.values(), results, strict=True), start=1):
         for place in places:
             answers[place] = answer
