@@ -13,7 +13,7 @@ class Checkpoints:
     """The newest train state of one group of members; an unfinished save never counts."""
 
     def __init__(self, directory: epath.PathLike, keep: int = 1) -> None:
-        self._directory = epath.Path(directory)
+        self._directory = epath.Path(directory).resolve()  # Orbax wants it absolute
         self._checkpointer = ocp.training.Checkpointer(
             self._directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -48,7 +48,7 @@ class Checkpoints:
 
 def save_tree(path: epath.PathLike, tree: Any) -> None:
     """Writes a tree of arrays as one checkpoint; the folder appears only when it is whole."""
-    ocp.save(epath.Path(path), tree, overwrite=True)
+    ocp.save(epath.Path(path).resolve(), tree, overwrite=True)
 
 
 def restore_tree(path: epath.PathLike, tree: Any) -> Any:
@@ -57,7 +57,7 @@ def restore_tree(path: epath.PathLike, tree: Any) -> Any:
     Raises:
       UserError: there is none, it is damaged, or it was written by another architecture.
     """
-    path = epath.Path(path)
+    path = epath.Path(path).resolve()
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; run the training of this run folder to its end first")
     try:

@@ -63,6 +63,7 @@ def loso(table: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
 
 
 def source_rows(fold: Fold, source: FeatureTable) -> np.ndarray:
+    """Rows R of the unlabelled source that the fold may see: all that its held-out speakers did not say."""
     rows = np.flatnonzero(~np.isin(source.speakers_U, fold.held_out))
     check_speakers(fold, source.speakers_U[rows])
     return rows

@@ -35,6 +35,17 @@ def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
     same(straight, resumed)
 
 
+def test_a_run_folder_may_be_relative(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = members.init(CONFIG, group(toy)[0])
+    checkpoints = Checkpoints("runs/group")
+    checkpoints.save(2, state)
+    checkpoints.close()
+    same(Checkpoints("runs/group").restore(state), state)
+    save_tree("runs/generators", state.ema)
+    same(restore_tree("runs/generators", jax.eval_shape(lambda: state.ema)), state.ema)
+
+
 def test_only_the_newest_is_kept_and_an_unfinished_save_does_not_count(toy, tmp_path):
     made, _, _ = group(toy)
     state = members.init(CONFIG, made)

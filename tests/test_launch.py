@@ -99,13 +99,14 @@ def test_the_real_arm_reaches_what_plain_scikit_learn_reaches(run):
     assert results["real", "svm", "speaker"] == pytest.approx(0.91, abs=0.01)
 
 
-def test_synthetic_rows_have_provenance_and_never_the_held_out_speaker(run):
+def test_synthetic_rows_have_provenance(run):
     paths = sorted((run / "synthetic").rglob("*.parquet"))
     assert len(paths) == 20
     frame = pd.read_parquet(paths[3])
     assert len(frame) == 5 * 1019 and list(frame.columns[-1582:]) == list(data.load("emodb", "IS10").names_D)
     assert frame.id.is_unique
     assert frame.groupby("target_emotion").source_id.nunique().to_dict() == dict.fromkeys(EMOTIONS, 1019)
+    assert set(frame.source_speaker) == set(data.load("speech", "IS10").speakers_U) and set(frame.fold) == {3}
     assert np.isfinite(frame[frame.columns[-1582:]].to_numpy()).all()
 
 
@@ -211,6 +212,39 @@ def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path)
     assert "not empty and not a run folder" in refused(DEBUG, f"--workdir={tmp_path}")
 
 
+def test_the_other_settings_run_too(tmp_path):
+    """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source."""
+    run = tmp_path / "run"
+    settings = {
+        "gan.loss": "gan",
+        "gan.seeds": 2,
+        "hypers.lambda_id": 0.5,
+        "corpus.classes": "()",
+        "source": "corpus",
+        "normalisations": "('train',)",
+        "amount": 1.0,
+        "training.members_per_group": 10,
+    }
+    code, _, err = launch(DEBUG, f"--workdir={run}", *(f"--config.{k}={v}" for k, v in settings.items()))
+    assert code == 0, err
+    results = pd.read_csv(run / "results.csv")
+    assert set(results.arm) == {"real", "gan", "real+gan"}
+    assert set(results.classes) == {7} and set(results.seeds) == {4}
+    speakers = {m["fold"]: m["held_out"] for m in map(json.loads, (run / "members.jsonl").open())}
+    paths = sorted((run / "synthetic").rglob("*.parquet"))
+    assert len(paths) == 20
+    for path in paths[::7]:
+        frame = pd.read_parquet(path, columns=["source_speaker", "source_emotion", "fold"])
+        heard = set(frame.source_speaker)
+        assert len(heard) == 9 and speakers[frame.fold[0]] not in heard
+        assert set(frame.source_emotion) == {""}
+    out = tmp_path / "rows.parquet"
+    code, _, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=20")
+    assert code == 0, err
+    more = pd.read_parquet(out, columns=["source_speaker", "fold"])
+    assert not any(speakers[fold] == speaker for speaker, fold in more.itertuples(index=False))
+
+
 def test_sigterm_in_training_saves_and_says_so(tmp_path):
     command = [sys.executable, "launch.py", DEBUG, "--config.gan.epochs=40000", f"--workdir={tmp_path}/run"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -262,3 +296,19 @@ def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
     assert "folds: 10" in out and "20 members of 5 emotions" in out
     code, out, _ = launch("--help")
     assert code == 0 and "--mode=synthesize" in out
+
+
+def test_a_run_that_lost_half_of_its_work_ends_as_it_did(run):
+    """As after a kill in synthesis, and in classification: what is there is kept, the rest made again."""
+    before = {name: (run / name).read_bytes() for name in ("predictions.csv", "results.csv", "quality.csv")}
+    kept, lost = (sorted((run / "synthetic" / "train").glob("*.parquet"))[i] for i in (0, 7))
+    row, stamp = pd.read_parquet(lost).tail(1), kept.stat().st_mtime_ns
+    for path in (lost, *(run / name for name in [*before, "report.html"])):
+        path.unlink()
+    record = json.loads((run / "config.json").read_text()) | {"ended": None}
+    (run / "config.json").write_text(json.dumps(record))
+    code, _, err = launch(DEBUG, f"--workdir={run}")
+    assert code == 0, err
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert kept.stat().st_mtime_ns == stamp
+    pd.testing.assert_frame_equal(pd.read_parquet(lost).tail(1), row)
