@@ -153,7 +153,7 @@ def _frame(
     )
     for c, emotion in enumerate(classes):
         has = answer.probability_RxC is not None
-        frame[f"p_{emotion}"] = answer.probability_RxC[:, c].round(6) if has else np.nan  # type: ignore[index]
+        frame[f"p_{emotion}"] = answer.probability_RxC[:, c].round(6) if has else np.nan
     return frame
 
 

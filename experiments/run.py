@@ -196,7 +196,8 @@ def inspect(config: ml_collections.ConfigDict) -> str:
     from experiments import study
     from sergan import members
 
-    resolved = study.prepare(config)
+    with writers.Progress("features", 1) as progress:
+        resolved = study.prepare(config, progress)
     corpus, gan = resolved.corpus, resolved.gan
     lines = [f"{'speaker':<16}" + "".join(f"{emotion:>12}" for emotion in resolved.classes) + f"{'all':>8}"]
     for speaker in [*sorted(set(corpus.speakers_U.tolist())), ""]:
