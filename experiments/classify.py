@@ -151,9 +151,11 @@ def _frame(
             "prediction": classes[answer.label_R],
         }
     )
+    probability_RxC = answer.probability_RxC
+    if probability_RxC is None:
+        probability_RxC = np.full((len(frame), len(classes)), np.nan)
     for c, emotion in enumerate(classes):
-        has = answer.probability_RxC is not None
-        frame[f"p_{emotion}"] = answer.probability_RxC[:, c].round(6) if has else np.nan
+        frame[f"p_{emotion}"] = probability_RxC[:, c].round(6)
     return frame
 
 
