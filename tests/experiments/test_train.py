@@ -5,6 +5,7 @@ import logging
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from configs.emodb_wdiv import get_config
 from experiments import study, train
@@ -26,7 +27,7 @@ def debug():
 
 @pytest.fixture(scope="module")
 def straight(debug, tmp_path_factory):
-    run = tmp_path_factory.mktemp("straight")
+    run = epath.Path(tmp_path_factory.mktemp("straight"))
     with jax.log_compiles():
         logger, seen = logging.getLogger("jax"), []
         logger.propagate = False
@@ -61,6 +62,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     debug, straight, tmp_path, monkeypatch, stop_at
 ):
     """Stopped in the second group after more was logged than saved, then run again."""
+    run = epath.Path(tmp_path)
     save, saves = train._Group.save, []
 
     def stopping(group):
@@ -73,10 +75,10 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
 
     monkeypatch.setattr(train._Group, "save", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train.train(debug, tmp_path, size=5)
+        train.train(debug, run, size=5)
     monkeypatch.setattr(train._Group, "save", save)
-    train.train(debug, tmp_path, size=5)
-    for ours, theirs in zip(generators(debug, tmp_path), generators(debug, straight[0]), strict=True):
+    train.train(debug, run, size=5)
+    for ours, theirs in zip(generators(debug, run), generators(debug, straight[0]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
     def logged(run):
@@ -86,7 +88,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
             key=lambda line: (line["member"], line["step"], line["emotion"]),
         )
 
-    assert logged(tmp_path) == logged(straight[0])
+    assert logged(run) == logged(straight[0])
 
 
 def test_every_member_and_emotion_is_logged_with_its_losses(debug, straight):
