@@ -98,7 +98,9 @@ def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> 
     if (run / "features.parquet").exists():
         return study.restore(config, run)
     with writers.Progress("features", 1) as progress:
-        return study.prepare(config, progress)
+        resolved = study.prepare(config, progress)
+        progress(1, 1)  # embedded tables have nothing to extract
+        return resolved
 
 
 def _closing(run: epath.Path, report: Any, what: str) -> str:

@@ -25,7 +25,9 @@ def train(study: Study, run: epath.Path, size: int) -> None:
     total_steps = gan.pretrain_steps + gan.steps
     with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
         for number, group in enumerate(groups):
-            if not generators_path(run, number).exists():
+            if generators_path(run, number).exists():
+                progress((number + 1) * total_steps)
+            else:
                 trainer = _Group(study, run, number, group)
                 while trainer.step < total_steps:
                     means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
@@ -35,7 +37,6 @@ def train(study: Study, run: epath.Path, size: int) -> None:
                         raise KeyboardInterrupt
                 trainer.finish()
             _state_path(run, number).rmtree(missing_ok=True)
-            progress((number + 1) * total_steps)
 
 
 class _Group:
