@@ -157,25 +157,23 @@ def check(config: Any) -> None:
         "dnn.batch_size": config.dnn.batch_size,
         "normalisations": len(config.normalisations),
         "dnn.learning_rate": config.dnn.learning_rate,
+        "gan.decay_factor": config.gan.decay_factor,
+        "real_share": config.real_share,
     }
     for key, value in positive.items():
-        if value <= 0:
+        if not value > 0:
             raise UserError(f"config.{key} must be above 0, it is {value}")
     shares = {
         "real_share": config.real_share,
-        "gan.decay_factor": config.gan.decay_factor,
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,
         "dnn.dropout": config.dnn.dropout,
     }
     for key, value in shares.items():
-        lowest_allowed = value > 0 if key == "real_share" else value >= 0
-        if not (lowest_allowed and (value < 1 or (key == "gan.decay_factor" and value == 1))):
+        if not 0 <= value < 1:
             raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
-    widths = {name: config.gan[name] for name in ("generator", "critic", "classifier")}
-    for key, hidden in [(f"gan.{name}", w) for name, w in widths.items()] + [
-        ("dnn.hidden", config.dnn.hidden)
-    ]:
+    widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
+    for key, hidden in (widths | {"dnn.hidden": config.dnn.hidden}).items():
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
     if len(set(config.normalisations)) < len(config.normalisations):

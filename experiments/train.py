@@ -37,6 +37,8 @@ def train(study: Study, run: epath.Path, size: int) -> None:
                         raise KeyboardInterrupt
                 trainer.finish()
             _state_path(run, number).rmtree(missing_ok=True)
+            if interrupts.asked:
+                raise KeyboardInterrupt
 
 
 class _Group:
