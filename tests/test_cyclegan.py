@@ -70,11 +70,12 @@ def group(toy, seeds=1, **hypers):
 
 
 def run(config, plan, views, source, target, steps=20):
+    """State and metrics on the host: indexing what lies on two CPU devices can deadlock on one core."""
     data = members.stack_views(source, target, views)
     state = members.init(config, plan)
-    return members.make_chunk(cyclegan.make_step(config), steps, len(plan))(
-        members.stack_hypers(plan), data, state
-    )
+    chunk = members.make_chunk(cyclegan.make_step(config), steps, len(plan))
+    state, metrics = chunk(members.stack_hypers(plan), data, state)
+    return jax.device_get((state._replace(key=()), metrics))
 
 
 def assert_close(a, b, rtol):
@@ -178,9 +179,9 @@ def test_pretraining_lowers_the_reconstruction_error_of_plain_generators(toy):
     losses = []
     for _ in range(5):
         state, metrics = chunk(hypers, data, state)
-        losses.append(float(metrics["cycle"].mean()))
+        losses.append(float(np.mean(metrics["cycle"])))
     assert losses[-1] < 0.5 * losses[0]
-    assert int(state.step[0]) == 100
+    assert np.asarray(state.step)[0] == 100
 
 
 def test_the_learning_rate_falls_by_its_factor_every_decay_steps_after_pretraining():

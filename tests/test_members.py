@@ -73,7 +73,7 @@ def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
 
 def test_padding_a_members_rows_never_shows_a_row_it_may_not_see(toy):
     _, views, source = group(toy)
-    data = members.stack_views(source, toy.x_UxD, views)
+    data = jax.device_get(members.stack_views(source, toy.x_UxD, views))
     for m, view in enumerate(views):
         assert set(np.asarray(data.source_rows_N[m]).tolist()) == set(view.source_R.tolist())
         for k, rows in enumerate(view.target_KxR):
