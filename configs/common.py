@@ -18,15 +18,34 @@ def base() -> ml_collections.ConfigDict:
     features.cache = "~/.cache/sergan/features"
     features.workers = 0  # 0: all cores
 
+    c.protocol = "speaker"  # leave out "speaker", or "speaker_text": no text of a test clip is trained on
+
     c.source = "speech"  # "speech", "corpus", or a path to audio or to a feature table
     c.normalisations = ("train", "speaker")  # two arms, never mixed
-    c.seeds = 3  # of the classifiers, for each GAN seed
-    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: every synthetic row
-    c.real_share = 0.5  # of the weight, where real and synthetic rows train a classifier together
+    c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
+    c.seeds = 3  # of the DNN, for each GAN seed
+    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of each row of S
+    c.curve = ()  # further amounts, at the same settings
+    c.real_share = 0.5  # of the weight, where real and synthetic rows train together; 0: as many as they are
+    c.noise = 0.3  # of the arm noise, in deviations of a feature
+    c.mixup = 0.4  # of the arm mixup, alpha of its Beta distribution
+    c.distances = False  # all measures of quality, not only the difference of means
+    c.synthetic_seeds = 0  # GAN seeds whose synthetic rows are kept as Parquet; 0: all
+
+    c.choice = choice = ml_collections.ConfigDict()  # made on inner speaker folds, the same grid for each arm
+    choice.amounts = ()  # empty: nothing is chosen
+    choice.real_share = (0.5, 0.0)
+    choice.noise = (0.1, 0.3, 1.0)
+    choice.mixup = (0.2, 1.0)
+    choice.C = (1e-3, 1e-2, 1.0)
+    choice.l2 = (1e-3, 1e-2)
+    choice.hidden = ((100, 100),)
+    choice.dropout = (0.0, 0.2)
+    choice.steps = (200,)
 
     c.gan = gan = ml_collections.ConfigDict()
     gan.loss = "wdiv"  # "wdiv" or "gan" (JS)
-    gan.seeds = 1
+    gan.seeds = 2
     gan.generator = (64, 64)
     gan.critic = (64, 64)
     gan.classifier = (64, 64)
@@ -43,8 +62,8 @@ def base() -> ml_collections.ConfigDict:
     gan.adam_eps = 1e-6  # damps what rounding makes of gradients near 0
     gan.ema_decay = 0.9
     gan.pretrain_epochs = 0  # a residual generator starts as the identity: nothing is left to reconstruct
-    gan.epochs = 400  # an epoch is a pass over the rows of one emotion
-    gan.decay_epochs = 50
+    gan.epochs = 200  # an epoch is a pass over the rows of one emotion
+    gan.decay_epochs = 25
     gan.decay_factor = 0.8
     gan.decay_floor = 0.0
 
@@ -55,9 +74,9 @@ def base() -> ml_collections.ConfigDict:
     hypers.penalty_k = 2.0
     hypers.penalty_p = 6.0
     hypers.smoothing = 0.9
-    hypers.lr_g = 5e-4
-    hypers.lr_c = 5e-4
-    hypers.lr_cls = 5e-4
+    hypers.lr_g = 1e-3
+    hypers.lr_c = 1e-3
+    hypers.lr_cls = 1e-3
 
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk

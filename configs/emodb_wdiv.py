@@ -26,6 +26,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.gan.residual = False
     config.gan.pretrain_epochs = 2
     config.gan.epochs = 4
+    config.gan.seeds = 1
     config.training.log_every = 2
     config.training.save_every = 2
     config.seeds = 2
@@ -64,6 +65,8 @@ def _bao(config: ml_collections.ConfigDict) -> None:
 
 def _paper_schedule(config: ml_collections.ConfigDict) -> None:
     config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
+    config.gan.decay_epochs = 50
+    config.gan.seeds = 1
     config.gan.adam_b1, config.gan.adam_b2, config.gan.adam_eps = 0.9, 0.999, 1e-7  # TensorFlow's own
     config.training.log_every = 50
     config.training.save_every = 500

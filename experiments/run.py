@@ -46,7 +46,7 @@ class _Stages:
         self._workdir, self._record = workdir, record
 
     def all(self, config: ml_collections.ConfigDict) -> str:
-        from experiments import classify, study, synthesise, train
+        from experiments import choose, classify, holes, quality, study, synthesise, train
         from sergan import members, metrics, report
 
         run = self._workdir
@@ -61,8 +61,10 @@ class _Stages:
         self._timed("train", lambda: train.train(resolved, run, size))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
         if not (run / "predictions.csv").exists():
-            self._timed("classify", lambda: classify.classify(resolved, run))
-        self._timed("report", lambda: self._report(metrics, report))
+            choices = self._timed("choose", lambda: choose.choose(resolved, run))
+            self._timed("classify", lambda: classify.classify(resolved, run, choices))
+        self._timed("quality", lambda: quality.measure(resolved, run))
+        self._timed("report", lambda: self._report(metrics, report, holes))
         return _closing(run, report, "finished")
 
     def _start(self, length: int) -> None:
@@ -72,13 +74,17 @@ class _Stages:
         self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
         self._save()
 
-    def _report(self, metrics: Any, report: Any) -> None:
-        (self._workdir / "predictions").rmtree(missing_ok=True)
-        predictions = writers.read_frame(self._workdir / "predictions.csv", metrics.WORDS)
-        writers.write_frame(self._workdir / "results.csv", metrics.results(predictions))
+    def _report(self, metrics: Any, report: Any, holes: Any) -> None:
+        run = self._workdir
+        holes.gather(run)
+        predictions = writers.read_frame(run / "predictions.csv", metrics.WORDS)
+        writers.write_frame(run / "results.csv", metrics.results(predictions))
+        writers.write_frame(run / "contrasts.csv", metrics.contrasts(predictions))
         self._record["ended"] = _now()
         self._save()
-        report.write(self._workdir)
+        report.write(run)
+        for parts in ("predictions", "choice", "quality"):
+            (run / parts).rmtree(missing_ok=True)
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
         started = time.monotonic()
@@ -125,12 +131,15 @@ def _record(
             "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
             "devices": [],
             "commit": _commit(),
+            "continued_at": [],  # other commits that went on with the run
             "members_per_group": 0,
             "started": None,
             "ended": None,
             "stages": {},
         }
     record = writers.read_json(path)
+    if _commit() not in (record["commit"], *record["continued_at"]):
+        record["continued_at"].append(_commit())
     different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
     if different:
         raise UserError(
@@ -141,11 +150,13 @@ def _record(
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Names of the keys that differ; a key that an older version did not have does not."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return [] if old == new else [prefix]
     keys = list(dict.fromkeys([*old, *new]))
     names = {key: f"{prefix}.{key}" if prefix else key for key in keys}
-    return [d for key in keys for d in _differences(old.get(key), new.get(key), names[key])]
+    now = new | {key: value for key, value in old.items()}
+    return [d for key in keys for d in _differences(now[key], new.get(key), names[key])]
 
 
 def _commit() -> str:
@@ -213,13 +224,23 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         f"features: {len(corpus.names_D)} ({corpus.extractor})",
         f"source: {config.source}, {len(resolved.source.ids_U)} rows of "
         f"{len(set(resolved.source.speakers_U.tolist()))} speakers",
-        f"folds: {len(resolved.folds)}, one for each held-out speaker",
+        f"folds: {len(resolved.folds)}, one for each held-out {config.protocol.replace('_', ' and ')}",
         f"CycleGANs: {len(resolved.members)} members of {gan.emotions} emotions, "
         f"{gan.pretrain_steps} + {gan.steps} steps each, {mebibytes:.0f} MiB each, {size} at a time",
-        f"classifiers: real, {gan.loss}, real+{gan.loss} ({resolved.amount} sets) on "
-        f"{', '.join(config.normalisations)}, {config.seeds} seeds for each of {config.gan.seeds} GAN seeds",
+        f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
+        f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
+        f"choice: {_choice(config, len(resolved.inner))}",
+        f"classifiers: SVM, DNN on {', '.join(config.normalisations)}; {config.gan.seeds} GAN seeds, "
+        f"{config.seeds} DNN seeds for each",
     ]
     return "\n".join(lines)
+
+
+def _choice(config: ml_collections.ConfigDict, inner: int) -> str:
+    if not inner:
+        return "none, settings are the config's own"
+    keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items())
+    return f"on {inner} inner folds, among {keys}"
 
 
 def report(workdir: epath.Path) -> str:

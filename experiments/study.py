@@ -1,14 +1,14 @@
 """A config with everything that follows from it before any work: rows, folds, networks, members."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from sergan import features, folds, members
-from sergan.corpora import tables
+from sergan import augment, features, folds, members
+from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
@@ -16,14 +16,15 @@ from sergan.folds import Fold
 from sergan.members import Member, View
 
 NORMALISATIONS = ("train", "speaker")
+LOSSES = ("gan", "wdiv")  # the arms that are CycleGANs, by their loss
 
 
 @dataclass(frozen=True)
 class Study:
     """The resolved study.
 
-    `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `members` are all CycleGANs
-    that are to be trained.
+    `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `inner` are the folds on which
+    settings are chosen, none where nothing is; `members` are all CycleGANs that are to be trained.
     """
 
     config: Any
@@ -31,8 +32,27 @@ class Study:
     corpus: FeatureTable
     source: FeatureTable
     folds: list[Fold]
+    inner: list[Fold]
     gan: GanConfig
     members: list[Member]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The kinds of synthetic rows that are compared with none."""
+        return arms(self.config)
+
+    def gan_of(self, loss: str) -> GanConfig:
+        """The CycleGANs of the arm `loss`."""
+        return replace(self.gan, loss=loss)
+
+    def fold(self, index: int) -> Fold:
+        """A fold or inner fold by its number."""
+        return [*self.folds, *self.inner][index]
+
+    @cached_property
+    def label_U(self) -> np.ndarray:
+        """The corpus's emotions as places in `classes`."""
+        return np.array([self.classes.index(emotion) for emotion in self.corpus.emotions_U])
 
     @cached_property
     def tables(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -49,19 +69,22 @@ class Study:
 
     @property
     def amount(self) -> float:
-        """Synthetic sets added, each as large as the real training set (mean over the folds)."""
-        sets = [len(self.classes) * self.per_class(fold) / len(fold.train_R) for fold in self.folds]
+        """`config.amount`, or the sets that the rows of S make (mean over the folds)."""
+        sets = [
+            len(self.classes) * self.per_class(fold, self.config.amount) / len(fold.train_R)
+            for fold in self.folds
+        ]
         return round(float(np.mean(sets)), 1)
 
-    def per_class(self, fold: Fold) -> int:
-        """Synthetic rows of each class that a classifier of the fold gets."""
-        if self.config.amount == 0:
+    def per_class(self, fold: Fold, amount: float) -> int:
+        """Rows of each class in `amount` sets of the fold; amount 0: one for each row of S."""
+        if amount == 0:
             return len(folds.source_rows(fold, self.source))
-        return round(self.config.amount * len(fold.train_R) / len(self.classes))
+        return round(amount * len(fold.train_R) / len(self.classes))
 
     def view(self, member: Member) -> View:
         """What the member's fold lets it see, with the min-max scaler fitted on exactly that."""
-        fold = self.folds[member.fold]
+        fold = self.fold(member.fold)
         x_UxD, x_SxD = self.tables[member.normalisation]
         source_R = folds.source_rows(fold, self.source)
         emotion_R = self.corpus.emotions_U[fold.train_R]
@@ -102,13 +125,15 @@ def keep(study: Study, run: epath.Path) -> None:
 def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     """Folds, network sizes and members for given rows."""
     classes = _classes(config, corpus)
-    splits = folds.loso(corpus, classes)
+    splits = _splits(config, corpus, source, classes)
+    inner = folds.pairs(corpus, splits, classes) if config.choice.amounts else []
     gan = gan_config(config, len(corpus.names_D), splits, classes)
     point = {name: float(value) for name, value in config.hypers.items()}
-    plan = members.plan(tuple(config.normalisations), splits, config.gan.seeds, [point])
-    study = Study(config, classes, corpus, source, splits, gan, plan)
+    losses = tuple(loss for loss in LOSSES if loss in arms(config))
+    plan = members.plan(losses, tuple(config.normalisations), splits + inner, config.gan.seeds, [point])
+    study = Study(config, classes, corpus, source, splits, inner, gan, plan)
     for fold in splits:
-        have, want = len(folds.source_rows(fold, source)), study.per_class(fold)
+        have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
         if not 1 <= want <= have:
             raise UserError(
                 f"config.amount={config.amount} needs {want} synthetic rows per class when "
@@ -117,6 +142,28 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     if "speaker" in config.normalisations:
         _check_speakers(config, corpus, source)
     return study
+
+
+def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
+    """The folds of `config.protocol`."""
+    if config.protocol == "speaker":
+        return folds.loso(corpus, classes)
+    if config.corpus.name not in CORPORA or config.choice.amounts:
+        raise UserError(
+            f"config.protocol={config.protocol}: for {', '.join(CORPORA)}, and without config.choice.amounts"
+        )
+    if set(corpus.speakers_U.tolist()) & set(source.speakers_U.tolist()):
+        raise UserError(
+            f"config.protocol={config.protocol}: config.source={config.source} has the corpus's speakers, "
+            "and what they say there is not known"
+        )
+    texts_U = np.array([CORPORA[config.corpus.name].text(clip) for clip in corpus.ids_U])
+    return folds.speaker_and_text(corpus, texts_U, classes)
+
+
+def arms(config: Any) -> tuple[str, ...]:
+    """`config.arms`, or the CycleGANs of `config.gan.loss`."""
+    return tuple(config.arms) or (config.gan.loss,)
 
 
 def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> None:
@@ -132,16 +179,20 @@ def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> 
 
 def check(config: Any) -> None:
     """Raises UserError for a value that cannot work, naming its key."""
-    unknown = [name for name in config.normalisations if name not in NORMALISATIONS]
-    choices = {
-        "normalisations": (unknown[0] if unknown else NORMALISATIONS[0], NORMALISATIONS),
-        "gan.loss": (config.gan.loss, ("wdiv", "gan")),
-        "gan.cycle_reduction": (config.gan.cycle_reduction, ("sum", "mean")),
-        "gan.classifier_data": (config.gan.classifier_data, ("real", "fake", "both")),
+    choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+        "normalisations": (tuple(config.normalisations), NORMALISATIONS),
+        "protocol": ((config.protocol,), ("speaker", "speaker_text")),
+        "arms": (tuple(config.arms), (*augment.ARMS, *LOSSES)),
+        "gan.loss": ((config.gan.loss,), LOSSES),
+        "gan.cycle_reduction": ((config.gan.cycle_reduction,), ("sum", "mean")),
+        "gan.classifier_data": ((config.gan.classifier_data,), ("real", "fake", "both")),
     }
-    for key, (value, known) in choices.items():
-        if value not in known:
-            raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
+    for key, (values, known) in choices.items():
+        for value in values:
+            if value not in known:
+                raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
+        if len(set(values)) < len(values):
+            raise UserError(f"config.{key} names one twice: {values}")
     positive = {
         "seeds": config.seeds,
         "gan.seeds": config.gan.seeds,
@@ -158,8 +209,8 @@ def check(config: Any) -> None:
         "normalisations": len(config.normalisations),
         "dnn.learning_rate": config.dnn.learning_rate,
         "gan.decay_factor": config.gan.decay_factor,
-        "real_share": config.real_share,
-    }
+        "mixup": config.mixup,
+    } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
     for key, value in positive.items():
         if not value > 0:
             raise UserError(f"config.{key} must be above 0, it is {value}")
@@ -168,26 +219,43 @@ def check(config: Any) -> None:
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,
         "dnn.dropout": config.dnn.dropout,
-    }
+    } | _several(config, "choice.real_share", "choice.dropout")
     for key, value in shares.items():
         if not 0 <= value < 1:
             raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
     widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
-    for key, hidden in (widths | {"dnn.hidden": config.dnn.hidden}).items():
+    widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
+    for key, hidden in widths.items():
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
-    if len(set(config.normalisations)) < len(config.normalisations):
-        raise UserError(f"config.normalisations names one twice: {tuple(config.normalisations)}")
     zero_or_more = {
         "amount": config.amount,
+        "noise": config.noise,
+        "synthetic_seeds": config.synthetic_seeds,
         "gan.pretrain_epochs": config.gan.pretrain_epochs,
         "training.members_per_group": config.training.members_per_group,
         "dnn.l2": config.dnn.l2,
-    }
+    } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
     for key, value in zero_or_more.items():
         if not 0 <= value < float("inf"):
             raise UserError(f"config.{key} must be 0 or more, it is {value}")
+
+
+def _several(config: Any, *keys: str) -> dict[str, Any]:
+    """The values of keys that hold several, each by its place.
+
+    Raises UserError if a key of the grid holds none while something is to be chosen.
+    """
+    named: dict[str, Any] = {}
+    for key in keys:
+        values: Any = config
+        for part in key.split("."):
+            values = values[part]
+        if not len(values) and key.startswith("choice.") and config.choice.amounts:
+            raise UserError(f"config.{key} is empty: nothing to choose from")
+        named |= {f"{key}[{i}]": value for i, value in enumerate(values)}
+    return named
 
 
 def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, ...]) -> GanConfig:

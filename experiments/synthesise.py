@@ -15,27 +15,59 @@ from sergan.corpora.tables import FeatureTable
 from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
 from sergan.members import Member
-from sergan.metrics import mean_abs_difference
 
 
-def synthesise(study: Study, run: epath.Path) -> None:
-    """Writes S through every generator of every member, a Parquet file each, and their quality."""
-    transfer = synthesis.make_transfer(study.gan)
-    lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
-    with writers.Progress("synthesis", len(study.members)) as progress:
-        for done, member in enumerate(study.members, start=1):
-            if not synthetic_path(run, member).exists():
-                line = lines[member.index]
-                _write(study, run, member, transfer, _generators(study, run, line), _step(line, study))
-            progress(done)
-    parts = [writers.read_frame(quality_path(run, m), ("emotion",)) for m in study.members]
-    writers.write_frame(run / "quality.csv", pd.concat(parts))
+class Generators:
+    """The trained generators of a run folder."""
 
+    def __init__(self, study: Study, run: epath.Path) -> None:
+        self._study, self._run = study, run
+        self._transfer = synthesis.make_transfer(study.gan)  # the losses share the generators' structure
+        self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
+        self._members = {(m.loss, m.normalisation, m.fold, m.seed): m for m in study.members if m.point == 0}
 
-def _generators(study: Study, run: epath.Path, line: dict[str, Any]) -> Any:
-    """One member's generators, from the checkpoint of its group."""
-    generators = _restored(study.gan, run, line["group"], line["group_size"])
-    return jax.tree.map(lambda leaf: leaf[line["place"]], generators)
+    def member(self, loss: str, normalisation: str, fold: int, seed: int) -> Member:
+        """The member that trained with a loss on a fold; inner folds have those of the first seed only."""
+        return self._members[loss, normalisation, fold, seed]
+
+    def trained(self, member: Member) -> bool:
+        """Whether the member's training has come to its end, or to its divergence."""
+        return member.index in self._lines
+
+    def sound(self, member: Member) -> bool:
+        """Whether the member was trained and did not diverge."""
+        return self.trained(member) and self._lines[member.index]["status"] == "done"
+
+    def step(self, member: Member) -> int:
+        """The step at which the member's generators were left."""
+        status = self._lines[member.index]["status"]
+        gan = self._study.gan
+        return gan.pretrain_steps + gan.steps if status == "done" else int(status.split("@")[1])
+
+    def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
+        """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.
+
+        Whatever the number of rows, one program runs: they are padded to the length of x_SxD.
+        """
+        line = self._lines[member.index]
+        generators = _restored(self._study.gan, self._run, line["group"], line["group_size"])
+        gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
+        scaler = self._study.view(member).scaler
+        padded_S = np.pad(rows_N, (0, len(x_SxD) - len(rows_N)), mode="edge")
+        y_KxSxD = np.asarray(self._transfer(gen, scaler.apply(x_SxD[padded_S])))
+        return scaler.invert(y_KxSxD[:, : len(rows_N)])
+
+    def origin(self, member: Member) -> dict[str, Any]:
+        """Where rows of the member come from, as columns of a table."""
+        return {
+            "arm": member.loss,
+            "normalisation": member.normalisation,
+            "member": member.index,
+            "fold": member.fold,
+            "seed": member.seed,
+            "point": member.point,
+            "step": self.step(member),
+        }
 
 
 @lru_cache(maxsize=1)
@@ -43,61 +75,29 @@ def _restored(gan: GanConfig, run: epath.Path, group: int, size: int) -> Any:
     return restore_generators(gan, run, group, size)
 
 
-def _write(study: Study, run: epath.Path, member: Member, transfer: Any, gen: Any, step: int) -> None:
-    view, fold = study.view(member), study.folds[member.fold]
-    source = study.source.select(view.source_R)
-    folds.check_speakers(fold, source.speakers_U)
-    x_UxD, x_SxD = study.tables[member.normalisation]
-    x_SxD = x_SxD[view.source_R]
-    frame = synthesis.rows(transfer, gen, view.scaler, source, x_SxD, study.classes, _origin(member, step))
-    quality = [
-        {
-            "normalisation": member.normalisation,
-            "fold": member.fold,
-            "seed": member.seed,
-            "emotion": emotion,
-            "target_synthetic": mean_abs_difference(target, view.scaler.apply(synthetic)),
-            "target_source": mean_abs_difference(target, view.scaler.apply(x_SxD)),
-        }
-        for emotion, rows_R in zip(study.classes, view.target_KxR, strict=True)
-        for target in [view.scaler.apply(x_UxD[rows_R])]
-        for synthetic in [features_of(frame[frame.target_emotion == emotion], source.names_D)]
-    ]
-    writers.write_frame(quality_path(run, member), pd.DataFrame(quality))
-    writers.write_frame(synthetic_path(run, member), frame)
+def synthesise(study: Study, run: epath.Path) -> None:
+    """Writes S through the generators of every outer member, a Parquet file each."""
+    generators = Generators(study, run)
+    seeds = study.config.synthetic_seeds or study.config.gan.seeds
+    wanted = [m for m in study.members if not study.fold(m.fold).inner and m.seed < seeds]
+    with writers.Progress("synthesis", len(wanted)) as progress:
+        for done, member in enumerate(wanted, start=1):
+            path = synthetic_path(run, member)
+            if not path.exists():
+                source_R = study.view(member).source_R
+                source = study.source.select(source_R)
+                folds.check_speakers(study.fold(member.fold), source.speakers_U)
+                _, x_SxD = study.tables[member.normalisation]
+                y_KxNxD = generators.transfer(member, x_SxD, source_R)
+                frame = synthesis.frame(y_KxNxD, source, study.classes, generators.origin(member))
+                writers.write_frame(path, frame)
+            progress(done)
 
 
 def synthetic_path(run: epath.Path, member: Member) -> epath.Path:
     """Where a member's synthetic rows are."""
-    name = f"fold_{member.fold:02d}_seed_{member.seed}_point_{member.point}.parquet"
+    name = f"{member.loss}_fold_{member.fold:02d}_seed_{member.seed}_point_{member.point}.parquet"
     return run / "synthetic" / member.normalisation / name
-
-
-def quality_path(run: epath.Path, member: Member) -> epath.Path:
-    """Where a member's quality figures are."""
-    return synthetic_path(run, member).with_suffix(".quality.csv")
-
-
-def features_of(frame: pd.DataFrame, names_D: tuple[str, ...]) -> np.ndarray:
-    """The feature columns of synthetic rows, float32."""
-    return frame[list(names_D)].to_numpy(np.float32)
-
-
-def _origin(member: Member, step: int) -> dict[str, Any]:
-    return {
-        "normalisation": member.normalisation,
-        "member": member.index,
-        "fold": member.fold,
-        "seed": member.seed,
-        "point": member.point,
-        "step": step,
-    }
-
-
-def _step(line: dict[str, Any], study: Study) -> int:
-    """At which step a member's generators were left."""
-    status = line["status"]
-    return study.gan.pretrain_steps + study.gan.steps if status == "done" else int(status.split("@")[1])
 
 
 def synthesise_more(
@@ -105,43 +105,45 @@ def synthesise_more(
 ) -> int:
     """Writes exactly `per_class` rows of each emotion to `out`, trains nothing; returns the number of rows.
 
-    The rows are spread evenly over the folds' members of the first normalisation, those that diverged left
-    out; within a member they come from different rows of `source`, none of the fold's held-out speaker.
+    The rows are spread evenly over the folds' members of the study's last loss ("wdiv" where there are both)
+    and first normalisation, those that diverged left out; within a member they come from different rows of
+    `source`, none of the fold's held-out speaker.
 
     Raises:
       UserError: an unfinished training, or more rows than members × rows of `source`.
     """
-    lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
-    wanted = [m for m in study.members if m.normalisation == study.config.normalisations[0]]
-    missing = [m for m in wanted if m.index not in lines]
-    if missing:
+    generators = Generators(study, run)
+    normalisation, loss = study.config.normalisations[0], study.members[-1].loss if study.members else ""
+    wanted = [
+        m
+        for m in study.members
+        if (m.normalisation, m.loss) == (normalisation, loss) and not study.fold(m.fold).inner
+    ]
+    missing = [m for m in wanted if not generators.trained(m)]
+    if missing or not wanted:
         raise UserError(
-            f"{run}: {len(missing)} members are not trained yet; run the training to its end first"
+            f"{run}: {len(missing)} of {len(wanted)} members are not trained yet; run the training of a "
+            "config with CycleGANs to its end first"
         )
-    sound = [m for m in wanted if lines[m.index]["status"] == "done"]
+    sound = [m for m in wanted if generators.sound(m)]
     count_M = (
         [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))] if sound else []
     )
-    may_M = [folds.source_rows(study.folds[member.fold], source) for member in sound]
+    may_M = [folds.source_rows(study.fold(member.fold), source) for member in sound]
     fewest = min((len(rows_R) for rows_R in may_M), default=0)
     if not count_M or per_class < 1 or max(count_M) > fewest:
         raise UserError(
             f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
-    x_SxD = folds.by_speaker(source) if wanted[0].normalisation == "speaker" else source.x_UxD
-    transfer = synthesis.make_transfer(study.gan)
+    x_SxD = folds.by_speaker(source) if normalisation == "speaker" else source.x_UxD
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
         rng = np.random.default_rng([member.seed, member.fold, member.point])
-        picks = np.sort(rng.permutation(rows_R)[:count])
-        gen = _generators(study, run, lines[member.index])
-        view = study.view(member)
-        origin = _origin(member, _step(lines[member.index], study))
+        picks_R = np.sort(rng.permutation(rows_R)[:count])
+        y_KxNxD = generators.transfer(member, x_SxD, picks_R)
         frames.append(
-            synthesis.rows(
-                transfer, gen, view.scaler, source.select(picks), x_SxD[picks], study.classes, origin
-            )
+            synthesis.frame(y_KxNxD, source.select(picks_R), study.classes, generators.origin(member))
         )
     synthesis.write(out, pd.concat(frames).sort_values("target_emotion", kind="stable"), source.names_D)
     return sum(len(frame) for frame in frames)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,11 +19,8 @@ from sergan.members import Member
 
 def train(study: Study, run: epath.Path, size: int) -> None:
     """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints."""
-    gan, chunk = study.gan, study.config.training.log_every
     groups = members.groups(study.members, size)
-    pretrain = members.make_chunk(cyclegan.make_pretrain_step(gan), chunk, len(groups[0]))
-    joint = members.make_chunk(cyclegan.make_step(gan), chunk, len(groups[0]))
-    total_steps = gan.pretrain_steps + gan.steps
+    total_steps = study.gan.pretrain_steps + study.gan.steps
     with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
         for number, group in enumerate(groups):
             if generators_path(run, number).exists():
@@ -30,7 +28,7 @@ def train(study: Study, run: epath.Path, size: int) -> None:
             else:
                 trainer = _Group(study, run, number, group)
                 while trainer.step < total_steps:
-                    means = trainer.advance(pretrain if trainer.step < gan.pretrain_steps else joint)
+                    means = trainer.advance()
                     progress(number * total_steps + trainer.step, values=means)
                     if interrupts.asked:
                         trainer.save()
@@ -47,19 +45,21 @@ class _Group:
     def __init__(self, study: Study, run: epath.Path, number: int, group: list[Member]) -> None:
         self._study, self._run, self._number, self._group = study, run, number, group
         self._views = [study.view(member) for member in group]
+        self._gan = study.gan_of(group[0].loss)
         x_UxD, x_SxD = study.tables[group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, self._views)
         self._hypers = members.stack_hypers(group)
         self._checkpoints = Checkpoints(_state_path(run, number))
-        state = members.init(study.gan, group)
+        state = members.init(self._gan, group)
         self._state = state if self._checkpoints.latest() is None else self._checkpoints.restore(state)
         self.step = self._checkpoints.latest() or 0
         self._forget_metrics_after(self.step)
         self._started = time.monotonic()
 
-    def advance(self, chunk: Any) -> dict[str, float]:
+    def advance(self) -> dict[str, float]:
         """One chunk: trains, logs, saves when due. Returns the mean losses for the progress bar."""
-        phase = "pretrain" if self.step < self._study.gan.pretrain_steps else "train"
+        phase = "pretrain" if self.step < self._gan.pretrain_steps else "train"
+        chunk = _compiled(self._gan, phase, self._study.config.training.log_every, len(self._group))
         self._state, metrics = chunk(self._hypers, self._data, self._state)
         metrics = {name: np.asarray(values_MxK) for name, values_MxK in metrics.items()}
         self.step += self._study.config.training.log_every
@@ -82,15 +82,17 @@ class _Group:
         ]
         for place, member in _distinct(self._group):
             status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
-            fold = self._study.folds[member.fold]
+            fold = self._study.fold(member.fold)
             lines.append(
                 {
                     "member": member.index,
                     "group": self._number,
                     "group_size": len(self._group),
                     "place": place,
+                    "arm": member.loss,
                     "normalisation": member.normalisation,
                     "fold": member.fold,
+                    "inner": fold.inner,
                     "held_out": " ".join(fold.held_out),
                     "seed": member.seed,
                     "point": member.point,
@@ -130,6 +132,13 @@ class _Group:
         path, indices = self._run / "metrics.jsonl", {member.index for member in self._group}
         lines = writers.read_lines(path)
         writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
+
+
+@lru_cache
+def _compiled(gan: GanConfig, phase: str, steps: int, size: int) -> Any:
+    """The chunk of a phase; one program for all groups of a loss."""
+    make = cyclegan.make_pretrain_step if phase == "pretrain" else cyclegan.make_step
+    return members.make_chunk(make(gan), steps, size)
 
 
 def _state_path(run: epath.Path, group: int) -> epath.Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,17 @@ class LeakError(AssertionError):
 
 @dataclass(frozen=True)
 class Fold:
-    """One split of a labelled table into rows that train and rows of the held-out speakers."""
+    """One split of a labelled table into rows that train and rows of the held-out speakers.
+
+    An inner fold leaves out the held-out speakers of two folds at once: what trains in it may choose for
+    either fold on the other one's rows.
+    """
 
     index: int
     held_out: tuple[str, ...]
     train_R: np.ndarray
     test_R: np.ndarray
+    inner: bool = False
 
 
 class Scaler(NamedTuple):
@@ -60,6 +66,48 @@ def loso(table: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
         check_rows(fold, table, train_R)
         folds.append(fold)
     return folds
+
+
+def speaker_and_text(table: FeatureTable, texts_U: np.ndarray, classes: tuple[str, ...]) -> list[Fold]:
+    """Leave one speaker and one text out: neither who speaks a test clip nor what is said was trained on.
+
+    The rows of a held-out speaker are tested in as many folds as there are texts, each in one.
+
+    Raises:
+      UserError: fewer than two speakers or texts, or a class with fewer than two training rows in a fold.
+    """
+    texts = sorted(set(texts_U.tolist()))
+    if len(texts) < 2:
+        raise UserError(f"the corpus has one text ({', '.join(texts)}); leaving one out needs two or more")
+    made: list[Fold] = []
+    for whole in loso(table, classes):
+        for text in texts:
+            train_R = whole.train_R[texts_U[whole.train_R] != text]
+            test_R = whole.test_R[texts_U[whole.test_R] == text]
+            if len(test_R):
+                fold = Fold(len(made), whole.held_out, train_R, test_R)
+                _check_classes(table, fold, classes)
+                check_rows(fold, table, train_R)
+                made.append(fold)
+    return made
+
+
+def pairs(table: FeatureTable, outer: list[Fold], classes: tuple[str, ...]) -> list[Fold]:
+    """The inner folds of `outer`: one for every two of its folds, numbered on from them.
+
+    Raises:
+      UserError: fewer than three folds, or a class with fewer than two training rows in an inner fold.
+    """
+    if len(outer) < 3:
+        raise UserError(f"choosing on inner folds needs three or more held-out speakers, not {len(outer)}")
+    inner: list[Fold] = []
+    for a, b in combinations(outer, 2):
+        train_R, test_R = np.intersect1d(a.train_R, b.train_R), np.union1d(a.test_R, b.test_R)
+        fold = Fold(len(outer) + len(inner), (*a.held_out, *b.held_out), train_R, test_R, inner=True)
+        _check_classes(table, fold, classes)
+        check_rows(fold, table, train_R)
+        inner.append(fold)
+    return inner
 
 
 def source_rows(fold: Fold, source: FeatureTable) -> np.ndarray:

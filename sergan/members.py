@@ -1,10 +1,11 @@
-"""Members = normalisations × folds × seeds × sweep points, trained together as one batched train state."""
+"""Members = losses × normalisations × folds × seeds × sweep points, trained as one batched train state."""
 
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, product
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from sergan.cyclegan import GanConfig, GanData, Step
 from sergan.folds import Fold, Scaler
 from sergan.state import GanState, Hypers, hypers, stack
 
+_CPU_MEMBERS = 10  # more outgrow the caches: a step of 20 took 2.6 times that of 10 on two cores
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 
@@ -26,6 +28,7 @@ class Member:
     """One set of N emotion CycleGANs: where it trains, with which seed, at which sweep point."""
 
     index: int
+    loss: str
     normalisation: str
     fold: int
     seed: int
@@ -43,16 +46,24 @@ class View:
 
 
 def plan(
-    normalisations: tuple[str, ...], folds: list[Fold], seeds: int, points: list[dict[str, float]]
+    losses: tuple[str, ...],
+    normalisations: tuple[str, ...],
+    folds: list[Fold],
+    seeds: int,
+    points: list[dict[str, float]],
 ) -> list[Member]:
-    """All members of a run, those with the same tables next to each other."""
+    """All members of a run, those of one program and with the same tables next to each other.
+
+    Inner folds have the first seed and the first point only.
+    """
     members: list[Member] = []
-    for normalisation in normalisations:
-        for point, values in enumerate(points):
-            for seed in range(seeds):
-                for fold in folds:
+    for loss, normalisation in product(losses, normalisations):
+        for (point, values), seed in product(enumerate(points), range(seeds)):
+            for fold in folds:
+                if not fold.inner or point == seed == 0:
                     settings = tuple(sorted(values.items()))
-                    members.append(Member(len(members), normalisation, fold.index, seed, point, settings))
+                    index = len(members)
+                    members.append(Member(index, loss, normalisation, fold.index, seed, point, settings))
     return members
 
 
@@ -109,21 +120,20 @@ def make_chunk(
 
 
 def groups(members: list[Member], length: int) -> list[list[Member]]:
-    """Members that share their tables in groups of exactly `length`.
+    """Members that share their loss and tables in groups of exactly `length`.
 
     The last one is filled up with copies of its last member, so that every group runs the same program.
     """
     out: list[list[Member]] = []
-    for same in _by_tables(members):
+    for same in _alike(members):
         for start in range(0, len(same), length):
             group = same[start : start + length]
             out.append(group + [group[-1]] * (length - len(group)))
     return out
 
 
-def _by_tables(members: list[Member]) -> list[list[Member]]:
-    tables = dict.fromkeys(member.normalisation for member in members)
-    return [[member for member in members if member.normalisation == table] for table in tables]
+def _alike(members: list[Member]) -> list[list[Member]]:
+    return [list(same) for _, same in groupby(members, lambda m: (m.loss, m.normalisation))]
 
 
 def bytes_per_member(config: GanConfig) -> int:
@@ -139,11 +149,13 @@ def bytes_per_member(config: GanConfig) -> int:
 def group_length(config: GanConfig, members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
-    The memory is 80 % of what is free on the accelerators, half of what is free on the host for a CPU;
-    `at_most` above 0 overrides it.
+    The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
+    but no more than `_CPU_MEMBERS`. `at_most` above 0 overrides it.
     """
-    same = len(_by_tables(members)[0])
+    same = len(_alike(members)[0])
     fitting = at_most or max(1, int(_free_memory() // bytes_per_member(config)))
+    if not at_most and jax.local_devices()[0].platform == "cpu":
+        fitting = min(fitting, _CPU_MEMBERS)
     length = math.ceil(same / math.ceil(same / fitting))
     devices = len(jax.local_devices())
     return math.ceil(length / devices) * devices

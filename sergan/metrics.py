@@ -1,10 +1,12 @@
-"""UAR, WA and confusions of predictions; intervals and tests that respect speakers; distances between rows.
+"""UAR, WA and confusions of predictions; intervals and tests that respect speakers.
 
 A cell is one arm with one classifier, amount, sweep point and normalisation: one row of results.csv. Whatever
 a cell's figures need is counted once per speaker and seed; the bootstrap and the swap test are then products
 of those counts.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +26,18 @@ RESULTS = (
     "uar_high",
     "wa",
     "delta_uar",
+    "delta_low",
+    "delta_high",
+    "p_value",
+    "wa_low",
+    "wa_high",
+)
+CONTRASTS = (
+    "a",
+    "b",
+    "classifier",
+    "normalisation",
+    "delta",
     "delta_low",
     "delta_high",
     "p_value",
@@ -86,6 +100,8 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
 
     UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are the 2.5th
     and 97.5th percentiles of a bootstrap over speakers (all rows and seeds of a drawn speaker together).
+    Rows without an amount are those whose settings, the amount among them, were chosen on inner folds; they
+    are compared with the chosen `real`, and where there are any only they are tested.
     `delta_*` is the difference to the arm `real` with the same classifier and normalisation, on the speakers
     and seeds that both have and with the same speakers drawn for both. `p_value` is two-sided, from swapping
     the two arms' predictions speaker by speaker: every pattern of swaps up to 12 speakers, else 10,000 random
@@ -108,8 +124,35 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
     weight_RxS = draw_speakers(speakers, replicates, seed)
     rows = [_row(cell, tally, _baseline(cell, tallies), weight_RxS, seed) for cell, tally in tallies.items()]
     table = pd.DataFrame(rows).assign(classes=len(classes))
+    if table["amount"].isna().any():
+        table.loc[table["amount"].notna(), "p_value"] = np.nan
     table["p_value"] = holm(table["p_value"].to_numpy(float))
     return table[list(RESULTS)]
+
+
+def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Each arm `real+wdiv`, or else `real+gan`, against every other one with real rows, as in `results`.
+
+    Of arms at several amounts only those chosen on inner folds are compared. Columns: a, b, classifier,
+    normalisation, delta, delta_low, delta_high, p_value; p values are Holm-corrected over the table.
+    """
+    tallies = _tallies(predictions, classes_of(predictions))
+    weight_RxS = draw_speakers(predictions["speaker"].nunique(), replicates, seed)
+    chosen = any(math.isnan(cell.amount) for cell in tallies)
+    kept = {c: t for c, t in tallies.items() if math.isnan(c.amount) == chosen and c.arm.startswith("real+")}
+    main = next((arm for arm in ("real+wdiv", "real+gan") if any(c.arm == arm for c in kept)), "")
+    rows = []
+    for a, b in itertools.permutations(kept, 2):
+        same = a._replace(arm="", amount=0.0) == b._replace(arm="", amount=0.0)
+        if a.arm == main != b.arm and same and (chosen or a.amount == b.amount):
+            found = _comparison(kept[a], kept[b], weight_RxS, seed)
+            rows.append(
+                {"a": a.arm, "b": b.arm, "classifier": a.classifier, "normalisation": a.normalisation}
+                | {name.replace("delta_uar", "delta"): value for name, value in found.items()}
+            )
+    table = pd.DataFrame(rows, columns=list(CONTRASTS))
+    table["p_value"] = holm(table["p_value"].to_numpy(float))
+    return table
 
 
 def per_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -157,16 +200,6 @@ def classes_of(predictions: pd.DataFrame) -> list[str]:
     return named or sorted(set(predictions["truth"]) | set(predictions["prediction"]))
 
 
-def mean_abs_difference(a_NxD: np.ndarray, b_NxD: np.ndarray) -> float:
-    """Mean over features of |mean of a - mean of b|, in the unit of the features.
-
-    Source: Bao, Neumann and Vu, "CycleGAN-based emotion style transfer as data augmentation for speech
-      emotion recognition", Interspeech 2019, Table 1 (on min-max scaled features).
-    """
-    a_D, b_D = (np.mean(x_NxD, axis=0, dtype=np.float64) for x_NxD in (a_NxD, b_NxD))
-    return float(np.abs(a_D - b_D).mean())
-
-
 def draw_speakers(speakers: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of `speakers` is drawn in each bootstrap replicate [replicates, speakers]."""
     drawn_RxS = np.random.default_rng(seed).integers(speakers, size=(replicates, speakers))
@@ -206,6 +239,9 @@ def _row(
 ) -> dict[str, float | str]:
     """One row of the results but for `classes`, its p value not corrected yet."""
     low, high = _interval(_bootstrap(tally, weight_RxS))
+    wa_low, wa_high = _interval(
+        _bootstrap(_Tally(*(c.sum(axis=2, keepdims=True) for c in tally)), weight_RxS)
+    )
     pooled = _Tally(tally.hits_SxQxC.sum(axis=0), tally.total_SxQxC.sum(axis=0))
     row = cell._asdict() | {
         "seeds": int((pooled.total_SxQxC.sum(axis=-1) > 0).sum()),
@@ -213,6 +249,8 @@ def _row(
         "uar_low": low,
         "uar_high": high,
         "wa": float(_mean_seeds(_divide(pooled.hits_SxQxC.sum(axis=-1), pooled.total_SxQxC.sum(axis=-1)))),
+        "wa_low": wa_low,
+        "wa_high": wa_high,
     }
     return row | _comparison(tally, real, weight_RxS, seed)
 
@@ -260,7 +298,13 @@ def _baseline(cell: Cell, tallies: dict[Cell, _Tally]) -> _Tally | None:
     if cell.arm == "real":
         return None
     wanted = (cell.classifier, cell.normalisation)
-    found = [c for c in tallies if c.arm == "real" and (c.classifier, c.normalisation) == wanted]
+    found = [
+        c
+        for c in tallies
+        if c.arm == "real"
+        and (c.classifier, c.normalisation) == wanted
+        and math.isnan(c.amount) == math.isnan(cell.amount)
+    ]
     return tallies[min(found, key=lambda c: (c.point, c.amount))] if found else None
 
 

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,8 @@ from string import Template
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from etils import epath
 from matplotlib.figure import Figure
-
-NUMBERS = 6  # columns of the result table that hold numbers; those before them hold words
 
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -51,6 +49,11 @@ th, td { padding: .25rem 1.1rem .25rem 0; text-align: right; white-space: nowrap
 th { font-weight: 600; vertical-align: bottom; }
 th.word, td.word { text-align: left; }
 tr.first td { border-top: 2px solid var(--line); }
+table.wrap th, table.wrap td.word, table.dense th { white-space: normal; }
+table.wrap th, table.wrap td { padding-right: .9rem; }
+table.wrap td { vertical-align: top; }
+table.dense { font-size: .75rem; }
+table.dense th, table.dense td { padding-right: .5rem; }
 td strong { color: var(--mark); }
 figure { margin: 1rem 0; }
 img { display: block; max-width: 100%; height: auto; }
@@ -107,8 +110,12 @@ def table(
     words: int,
     caption: str = "",
     marks: Sequence[int] = (),
+    style: str = "",
 ) -> str:
-    """An HTML table: the first `words` columns left, the others right, a line above rows `marks`."""
+    """An HTML table: the first `words` columns left, the others right, a line above rows `marks`.
+
+    With style "wrap" words and headings may take several lines; "dense" is for many narrow columns.
+    """
 
     def cells(tag: str, row: Sequence[str]) -> str:
         kinds = [' class="word"' if i < words else "" for i in range(len(row))]
@@ -120,8 +127,9 @@ def table(
     lines = [' class="first"' if i in marks and i else "" for i in range(len(rows))]
     body = "\n".join(f"<tr{line}>{cells('td', row)}</tr>" for line, row in zip(lines, rows, strict=True))
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    kind = f' class="{style}"' if style else ""
     head = f"<thead><tr>{cells('th', header)}</tr></thead>"
-    return f'<div class="wide"><table>{title}{head}<tbody>\n{body}\n</tbody></table></div>\n'
+    return f'<div class="wide"><table{kind}>{title}{head}<tbody>\n{body}\n</tbody></table></div>\n'
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
@@ -137,22 +145,9 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int)
     return "\n".join(lines)
 
 
-def result_cells(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the rows of results.csv; sweep points are named only where there are several."""
-    several = results["point"].nunique() > 1
-    words = ["normalisation", "classifier", "arm"] + ["point"] * several
-    header = [*(name.capitalize() for name in words)]
-    header += ["Sets", "UAR %", "[95 %]", "WA %", "Difference", "p"]
-    rows = []
-    for row in results.to_dict("records"):
-        interval = f"[{percent(row['uar_low'])}, {percent(row['uar_high'])}]"
-        clear = row["delta_low"] > 0 or row["delta_high"] < 0
-        difference = "" if pd.isna(row["delta_uar"]) else _points(row)
-        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
-        cells = [str(row[name]) for name in words]
-        cells += [f"{row['amount']:g}", percent(row["uar"]), interval, percent(row["wa"])]
-        rows.append([*cells, Strong(difference) if clear else difference, p_value])
-    return header, rows
+def file_name(text: str) -> str:
+    """Text as part of a file's name."""
+    return re.sub(r"[^\w+-]+", "_", text)
 
 
 def percent(value: float) -> str:
@@ -183,12 +178,6 @@ def settings(record: Mapping[str, Any], folder: epath.Path) -> str:
         f"<h3>Time per stage</h3>\n{table(['Stage', 'min:s'], stages, 1)}"
         f'<h3>Config</h3>\n<pre class="columns">{html.escape(config)}</pre>'
     )
-
-
-def _points(row: Mapping[str, Any]) -> str:
-    """A difference in points of per cent with its interval."""
-    value, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
-    return f"{value:+.1f}" + ("" if np.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -11,7 +11,6 @@ from sergan import cyclegan
 from sergan.corpora.tables import FeatureTable
 from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
-from sergan.folds import Scaler
 from sergan.writers import write_frame
 
 PROVENANCE = (
@@ -20,6 +19,7 @@ PROVENANCE = (
     "source_speaker",
     "source_emotion",
     "target_emotion",
+    "arm",
     "normalisation",
     "member",
     "fold",
@@ -34,29 +34,21 @@ def make_transfer(config: GanConfig) -> Any:
     return jax.jit(lambda gen, x_SxD: cyclegan.transfer(config, gen, x_SxD))
 
 
-def rows(
-    transfer: Any,
-    gen: Any,
-    scaler: Scaler,
-    source: FeatureTable,
-    x_SxD: np.ndarray,
-    emotions: tuple[str, ...],
-    origin: dict[str, Any],
+def frame(
+    y_KxNxD: np.ndarray, source: FeatureTable, emotions: tuple[str, ...], origin: dict[str, Any]
 ) -> pd.DataFrame:
-    """Every row of `source` transferred to every emotion, as a frame: provenance, then the features.
+    """Transferred rows as a frame: provenance, then the features.
 
     Args:
-      transfer: from `make_transfer`.
-      gen: one member's generators.
-      scaler: the min-max scaler that the member was trained with.
-      source: whose ids and speakers are kept; x_SxD are its rows, normalised as the member's were.
-      origin: normalisation, member, fold, seed, point and step.
+      y_KxNxD: the N rows of `source` transferred to each emotion, on the original scale.
+      source: whose ids, speakers and emotions are kept.
+      emotions: the K emotions.
+      origin: arm, normalisation, member, fold, seed, point and step.
     """
-    y_KxSxD = np.asarray(transfer(gen, scaler.apply(x_SxD)))
-    count, kinds = len(x_SxD), len(emotions)
+    kinds, count = y_KxNxD.shape[:2]
     target = np.repeat(np.array(emotions), count)
     source_id = np.tile(source.ids_U, kinds)
-    name = f"{origin['normalisation']}/f{origin['fold']}s{origin['seed']}p{origin['point']}"
+    name = f"{origin['arm']}/{origin['normalisation']}/f{origin['fold']}s{origin['seed']}p{origin['point']}"
     provenance = {
         "id": [f"{name}/{emotion}/{i}" for emotion, i in zip(target, source_id, strict=True)],
         "source_id": source_id,
@@ -64,7 +56,7 @@ def rows(
         "source_emotion": np.tile(source.emotions_U, kinds),
         "target_emotion": target,
     } | {key: np.repeat(value, count * kinds) for key, value in origin.items()}
-    features = pd.DataFrame(scaler.invert(y_KxSxD).reshape(kinds * count, -1), columns=list(source.names_D))
+    features = pd.DataFrame(y_KxNxD.reshape(kinds * count, -1), columns=list(source.names_D))
     return pd.concat([pd.DataFrame(provenance)[list(PROVENANCE)], features], axis=1)
 
 

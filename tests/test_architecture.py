@@ -15,6 +15,7 @@ ORDER = [
     "data",
     "features",
     "folds",
+    "augment",
     "rngs",
     "nets",
     "losses",
@@ -22,12 +23,19 @@ ORDER = [
     "cyclegan",
     "members",
     "checkpoint",
+    "distances",
     "metrics",
     "writers",
     "synthesis",
     "classifiers",
+    "published",
+    "comparison",
+    "run_folder",
+    "samples",
     "figures",
     "page",
+    "cells",
+    "findings",
     "report",
 ]
 DOORS = {
@@ -35,6 +43,7 @@ DOORS = {
     "orbax": {"sergan/checkpoint.py"},
     "tensorflow_datasets": {"sergan/corpora/prepared.py"},
     "opensmile": {"sergan/features.py"},
+    "imblearn": {"sergan/augment.py"},
 }
 
 

@@ -57,8 +57,10 @@ def group(toy, seeds=1, **hypers):
     """Members of all folds of the toy corpus, whose source is all rows of the training speakers, shifted."""
     splits = loso(toy, CLASSES)
     settings = tuple(sorted((HYPERS | hypers).items()))
-    plan = [Member(0, "train", fold.index, seed, 0, settings) for seed in range(seeds) for fold in splits]
-    plan = [Member(i, m.normalisation, m.fold, m.seed, m.point, m.hypers) for i, m in enumerate(plan)]
+    plan = [
+        Member(0, "wdiv", "train", fold.index, seed, 0, settings) for seed in range(seeds) for fold in splits
+    ]
+    plan = [replace(m, index=i) for i, m in enumerate(plan)]
     source = toy.x_UxD - 10.0
     views = []
     for member in plan:
@@ -130,7 +132,7 @@ def test_the_second_chunk_the_second_group_and_the_second_seed_compile_nothing(t
 
 def test_a_hyper_is_data_and_a_diverging_member_freezes_alone(toy):
     plan, views, source = group(toy)
-    wild = Member(1, "train", 1, 0, 0, tuple(sorted((HYPERS | {"lr_g": 1e30}).items())))
+    wild = Member(1, "wdiv", "train", 1, 0, 0, tuple(sorted((HYPERS | {"lr_g": 1e30}).items())))
     mixed, _ = run(CONFIG, [plan[0], wild], views[:2], source, toy.x_UxD)
     calm, _ = run(CONFIG, plan[:2], views[:2], source, toy.x_UxD)
     assert mixed.finite.tolist() == [True, False]

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sergan import data, folds
+from sergan.corpora import emodb
 from sergan.errors import UserError
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
@@ -29,6 +30,40 @@ def test_emodb_has_ten_folds_that_part_the_speakers_and_cover_every_clip_once():
     for fold in made:
         assert not set(table.speakers_U[fold.train_R]) & set(table.speakers_U[fold.test_R])
         assert len(fold.train_R) + len(fold.test_R) == 408
+
+
+def test_inner_folds_leave_out_two_speakers_and_serve_both():
+    table = five_classes()
+    outer = folds.loso(table, CLASSES)
+    inner = folds.pairs(table, outer, CLASSES)
+    assert len(inner) == 45 and [fold.index for fold in inner] == list(range(10, 55))
+    for fold in inner:
+        assert len(fold.held_out) == 2 and fold.inner
+        assert set(table.speakers_U[fold.test_R]) == set(fold.held_out)
+        assert sorted(np.concatenate([fold.train_R, fold.test_R])) == list(range(408))
+    for fold in outer:
+        mine = [i for i in inner if fold.held_out[0] in i.held_out]
+        validated = [s for i in mine for s in i.held_out if s != fold.held_out[0]]
+        assert sorted(validated) == sorted(set(table.speakers_U[fold.train_R]))
+
+
+def test_leaving_speaker_and_text_out_shares_neither_and_tests_every_clip_once():
+    table = five_classes()
+    texts_U = np.array([emodb.text(clip) for clip in table.ids_U])
+    assert len(set(texts_U)) == 10 and {"a01", "b10"} <= set(texts_U)
+    made = folds.speaker_and_text(table, texts_U, CLASSES)
+    assert sorted(np.concatenate([fold.test_R for fold in made])) == list(range(408))
+    for fold in made:
+        assert not set(texts_U[fold.train_R]) & set(texts_U[fold.test_R])
+        assert not set(table.speakers_U[fold.train_R]) & set(table.speakers_U[fold.test_R])
+    with pytest.raises(UserError, match="one text"):
+        folds.speaker_and_text(table, np.full(408, "a01"), CLASSES)
+
+
+def test_choosing_needs_three_speakers(toy):
+    two = toy.select(np.flatnonzero(np.isin(toy.speakers_U, ("s1", "s2"))))
+    with pytest.raises(UserError, match="three or more held-out speakers, not 2"):
+        folds.pairs(two, folds.loso(two, ("anger", "sadness")), ("anger", "sadness"))
 
 
 def test_a_test_row_among_the_training_rows_is_a_leak(toy):

@@ -54,7 +54,7 @@ def run(tmp_path_factory):
 
 def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
     studies = {path.name for path in (ROOT / "configs").glob("*.py")} - {"common.py", "__init__.py"}
-    assert studies == {"emodb_wdiv.py"}
+    assert studies == {"emodb_wdiv.py", "emodb_study.py", "emodb_texts.py"}
 
 
 def test_the_run_folder_is_the_contract(run):
@@ -84,7 +84,7 @@ def test_predictions_cover_every_clip_once_and_results_are_scikit_learns(run):
             & (predictions.classifier == row.classifier)
             & (predictions.normalisation == row.normalisation)
         ]
-        assert cell.seed.nunique() == row.seeds == 2
+        assert cell.seed.nunique() == row.seeds == (2 if row.classifier == "dnn" else 1)
         scores = []
         for _, one in cell.groupby("seed"):
             assert sorted(one.id) == sorted(set(one.id)) and len(one) == 408
@@ -137,6 +137,50 @@ def test_run_again_it_finds_everything_done(run):
     code, out, _ = launch(DEBUG, f"--workdir={run}")
     assert code == 0 and "everything is found done" in out and "real+wdiv" in out
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
+    run = tmp_path / "run"
+    code, _, err = launch("--config=configs/emodb_study.py:debug", f"--workdir={run}")
+    assert code == 0, err
+    words = {name: str for name in ("id", "speaker", "arm", "held_out")}
+    results, predictions, choices, quality = (
+        pd.read_csv(run / f"{name}.csv", dtype=words)
+        for name in ("results", "predictions", "choices", "quality")
+    )
+    arms = ["noise", "mixup", "moments", "gan", "wdiv"]
+    assert set(results.arm) == {"real", *arms, *(f"real+{arm}" for arm in arms)}
+    curve = results[results.arm.str.startswith("real+") & results.amount.notna()]
+    assert set(curve.amount) == {1.0, 2.0} and len(curve) == 5 * 2 * 2
+    chosen = results[results.amount.isna()]
+    assert len(chosen) == 6 * 2 and chosen.p_value.notna().sum() == 5 * 2
+    for row in results.itertuples():
+        amount = predictions.amount.isna() if np.isnan(row.amount) else predictions.amount == row.amount
+        cell = predictions[(predictions.arm == row.arm) & (predictions.classifier == row.classifier) & amount]
+        scores = [balanced_accuracy_score(one.truth, one.prediction) for _, one in cell.groupby("seed")]
+        assert len(cell) == 408 * row.seeds and row.uar == pytest.approx(np.mean(scores), abs=1e-9)
+    assert len(choices) == 6 * 2 * 10
+    assert set(choices[choices.arm == "real+noise"].strength) <= {0.1, 0.3}
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert len(members) == 2 * (2 * 10 + 45)
+    assert all(len(m["held_out"].split()) == 1 + m["inner"] for m in members)
+    assert {"frechet", "mmd", "coverage", "agreement", "two_sample"} <= set(quality.columns)
+    assert len(list((run / "synthetic").rglob("*.parquet"))) == 20
+    contrasts = pd.read_csv(run / "contrasts.csv")
+    assert set(contrasts.a) == {"real+wdiv"} and len(contrasts) == 4 * 2
+    assert "chosen" in (run / "report.html").read_text() and not list(run.rglob("*.partial"))
+
+
+def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):
+    run = tmp_path / "run"
+    code, _, err = launch("--config=configs/emodb_texts.py:debug", f"--workdir={run}")
+    assert code == 0, err
+    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
+    cell = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
+    assert sorted(cell.id) == sorted(set(cell.id)) and len(cell) == 408
+    assert cell.groupby("fold").id.agg(lambda ids: len({i[8:11] for i in ids})).max() == 1
+    results = pd.read_csv(run / "results.csv")
+    assert set(results.arm) == {"real", "moments", "real+moments"}
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])
@@ -229,7 +273,7 @@ def test_the_other_settings_run_too(tmp_path):
     assert code == 0, err
     results = pd.read_csv(run / "results.csv")
     assert set(results.arm) == {"real", "gan", "real+gan"}
-    assert set(results.classes) == {7} and set(results.seeds) == {4}
+    assert set(results.classes) == {7} and set(results.seeds) == {2, 4}
     speakers = {m["fold"]: m["held_out"] for m in map(json.loads, (run / "members.jsonl").open())}
     paths = sorted((run / "synthetic").rglob("*.parquet"))
     assert len(paths) == 20

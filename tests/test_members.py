@@ -7,27 +7,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sergan import cyclegan, members
-from sergan.folds import loso
+from sergan.folds import loso, pairs
 from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
 
+NAMES = ("train", "speaker")
 
-def plan(toy, seeds=2, points=2):
+
+def plan(toy, seeds=2, points=2, splits=None):
     values = [{"lambda_cyc": float(i)} for i in range(points)]
-    return members.plan(("train", "speaker"), loso(toy, CLASSES), seeds, values)
+    return members.plan(("gan", "wdiv"), ("train", "speaker"), splits or loso(toy, CLASSES), seeds, values)
 
 
 def test_there_is_a_member_for_every_normalisation_fold_seed_and_point(toy):
     made = plan(toy)
-    assert len(made) == 2 * 4 * 2 * 2
+    assert len(made) == 2 * 2 * 4 * 2 * 2
     assert [m.index for m in made] == list(range(len(made)))
-    assert len({(m.normalisation, m.fold, m.seed, m.point) for m in made}) == len(made)
+    assert len({(m.loss, m.normalisation, m.fold, m.seed, m.point) for m in made}) == len(made)
     assert {m.hypers for m in made if m.point == 1} == {(("lambda_cyc", 1.0),)}
+
+
+def test_inner_folds_have_members_of_the_first_seed_and_point_only(toy):
+    outer = loso(toy, CLASSES)
+    made = plan(toy, splits=outer + pairs(toy, outer, CLASSES))
+    assert len(made) == 2 * 2 * (4 * 2 * 2 + 6)
+    assert all(m.seed == m.point == 0 for m in made if m.fold >= 4)
 
 
 @given(st.integers(1, 40))
 @settings(max_examples=30, deadline=None)
 def test_groups_are_equally_long_share_their_tables_and_hold_every_member(size):
-    made = [members.Member(i, "train" if i < 10 else "speaker", i, 0, 0, ()) for i in range(20)]
+    made = [members.Member(i, "wdiv", NAMES[i // 10], i, 0, 0, ()) for i in range(20)]
     assert members.group_length(CONFIG, made, size) % 2 == 0  # there are two devices
     assert len(members.groups(made, members.group_length(CONFIG, made, size))) >= 2
     groups = members.groups(made, size)
@@ -67,7 +76,7 @@ def test_the_estimate_of_a_members_memory_covers_its_state():
 
 @pytest.mark.parametrize(("at_most", "length"), [(0, 10), (10, 10), (7, 6), (4, 4), (3, 4), (1, 2)])
 def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
-    made = [members.Member(i, "train" if i < 10 else "speaker", i % 10, 0, 0, ()) for i in range(20)]
+    made = [members.Member(i, "wdiv", NAMES[i // 10], i % 10, 0, 0, ()) for i in range(20)]
     assert members.group_length(CONFIG, made, at_most) == length
 
 

@@ -123,8 +123,14 @@ def test_the_bootstrap_equals_an_explicit_loop_over_the_same_draws():
         arm: np.array([slow_uar(pd.concat([parts[i] for i in drawn])) for drawn in drawn_RxS])
         for arm, parts in by_speaker.items()
     }
+    accuracy = [
+        np.mean([(one.truth == one.prediction).mean() for _, one in rows.groupby("seed")])
+        for drawn in drawn_RxS
+        for rows in [pd.concat([by_speaker["real+x"][i] for i in drawn])]
+    ]
     for names, values_R in (
         (("uar_low", "uar_high"), values["real+x"]),
+        (("wa_low", "wa_high"), np.array(accuracy)),
         (("delta_low", "delta_high"), values["real+x"] - values["real"]),
     ):
         expected = np.quantile(values_R, [0.025, 0.975])
@@ -235,6 +241,47 @@ def test_only_what_both_arms_have_is_compared():
     assert np.isfinite(row["uar"])
 
 
+def chosen_rows(rng):
+    """A curve of one arm, and rows whose settings were chosen, without an amount."""
+    curve = make_predictions(rng)
+    chosen = make_predictions(rng, rates={"real": 0.5, "real+x": 0.8, "real+wdiv": 0.9})
+    return pd.concat([curve, chosen.assign(amount=np.nan)], ignore_index=True)
+
+
+def test_chosen_rows_are_compared_with_the_chosen_real_and_are_the_only_ones_tested():
+    predictions = chosen_rows(np.random.default_rng(0))
+    table = metrics.results(predictions)
+    chosen = metrics.results(predictions[predictions.amount.isna()])
+    pd.testing.assert_frame_equal(
+        table[table.amount.isna()].reset_index(drop=True), chosen.reset_index(drop=True)
+    )
+    curve = table[table.amount.notna()]
+    assert len(curve) == 3 and curve.p_value.isna().all()
+    row = curve[curve.arm == "real+x"].iloc[0]
+    fixed = predictions[predictions.amount.notna()]
+    expected = slow_uar(arm_of(fixed, "real+x")) - slow_uar(arm_of(fixed, "real"))
+    assert row.delta_uar == pytest.approx(expected, abs=1e-12)
+    assert set(chosen[chosen.p_value.notna()].arm) == {"real+x", "real+wdiv"}
+
+
+def test_contrasts_are_the_main_arm_against_the_others_with_real_rows():
+    predictions = chosen_rows(np.random.default_rng(1))
+    table = metrics.contrasts(predictions)
+    assert list(table.columns) == list(metrics.CONTRASTS)
+    assert table[["a", "b"]].to_numpy().tolist() == [["real+wdiv", "real+x"]]
+    chosen = predictions[predictions.amount.isna()]
+    expected = slow_uar(arm_of(chosen, "real+wdiv")) - slow_uar(arm_of(chosen, "real+x"))
+    assert table.delta[0] == pytest.approx(expected, abs=1e-12)
+    renamed = chosen.replace({"arm": {"real": "none", "real+x": "real"}})
+    as_result = metrics.results(renamed).set_index("arm").loc["real+wdiv"]
+    assert (table.delta_low[0], table.delta_high[0]) == (as_result.delta_low, as_result.delta_high)
+
+
+def test_contrasts_without_a_second_arm_are_an_empty_table():
+    table = metrics.contrasts(make_predictions(np.random.default_rng(2)))
+    assert table.empty and list(table.columns) == list(metrics.CONTRASTS)
+
+
 def test_one_speaker_has_no_interval():
     predictions = make_predictions(np.random.default_rng(0), speakers=1)
     table = metrics.results(predictions, replicates=20)
@@ -261,13 +308,6 @@ def test_confusions_are_means_over_seeds():
         rows = arm_of(predictions, cell.arm)
         expected = confusion_matrix(rows["truth"], rows["prediction"], labels=CLASSES) / 2
         np.testing.assert_allclose(counts_CxC, expected)
-
-
-def test_mean_abs_difference_known_answer():
-    a_NxD = np.array([[0.0, 1.0], [1.0, 1.0]], np.float32)
-    b_NxD = np.array([[0.25, 0.0]], np.float32)
-    assert metrics.mean_abs_difference(a_NxD, b_NxD) == pytest.approx((0.25 + 1.0) / 2)
-    assert metrics.mean_abs_difference(a_NxD, a_NxD[::-1]) == 0
 
 
 def test_clear_errors():

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from etils import epath
 from PIL import Image
 
-from sergan import data, folds, metrics, report
+from sergan import data, folds, metrics, report, samples
 from sergan.corpora import tables
+from sergan.run_folder import Run
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
 SECTIONS = (
@@ -63,7 +65,7 @@ def make_run(folder, features=40, steps=600):
     write_lines(folder / "metrics.jsonl", losses(members, steps, rng))
     synthetic(folder, corpus, source, splits, members)
     predictions(corpus, splits, rng).to_csv(folder / "predictions.csv", index=False)
-    metrics.results(report._Run(folder).predictions).to_csv(folder / "results.csv", index=False)
+    metrics.results(Run(epath.Path(folder)).predictions).to_csv(folder / "results.csv", index=False)
     quality = pd.DataFrame(
         [
             {"normalisation": line["normalisation"], "fold": line["fold"], "seed": 0, "emotion": emotion}
@@ -352,11 +354,13 @@ def test_a_line_cut_short_by_a_crash_is_left_out(run, tmp_path):
 
 
 def test_the_picture_shows_training_rows_on_one_scale(run):
-    folder = report._Run(report.epath.Path(run))
+    folder = Run(epath.Path(run))
     corpus = tables.read(run / "features.parquet")
-    for normalisation, path in report._first_synthetic(folder).items():
-        x_NxD, emotion_N, real_N, fold = report._sample(folder, path, normalisation)
-        assert fold == 0
+    for normalisation in ("train", "speaker"):
+        file = next(file for file in folder.synthetic() if file.normalisation == normalisation)
+        x_NxD, emotion_N, _ = sample = samples.draw(folder, [file])
+        real_N = sample.real_N
+        assert file.fold == 0
         table = folds.by_speaker(corpus) if normalisation == "speaker" else corpus.x_UxD
         out_U = corpus.speakers_U == "emodb/03"
         scaled_UxD = folds.z_norm(table[~out_U]).apply(table)
@@ -378,38 +382,6 @@ def test_table_text_is_aligned_and_marks_clear_differences(run):
         assert f"{100 * row['uar']:.1f}" in line
         clear = row["delta_low"] > 0 or row["delta_high"] < 0
         assert ("* " in line) == clear
-
-
-def one_result(arm, low, high, normalisation="train"):
-    return {
-        "arm": arm,
-        "classifier": "svm",
-        "normalisation": normalisation,
-        "delta_uar": (low + high) / 2,
-        "delta_low": low,
-        "delta_high": high,
-    }
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (0.01, 0.03, "real+x beats it in 1 (SVM, train normalisation: +2.0 points"),
-        (-0.03, -0.01, "real+x beats it in none and is worse in 1 ("),
-        (-0.01, 0.03, "real+x beats it in none and cannot be told apart from it in 1 ("),
-        (0.0, 0.03, "real+x beats it in none and cannot be told apart from it in 1 ("),
-        (np.nan, np.nan, "real+x cannot be compared with real yet."),
-    ],
-)
-def test_a_difference_is_called_one_only_if_its_interval_excludes_0(low, high, words):
-    results = pd.DataFrame([one_result("real", np.nan, np.nan), one_result("real+x", low, high)])
-    assert words in report.answer(results)
-
-
-def test_the_first_augmented_arm_is_the_one_answered_for():
-    rows = [one_result("x", 0.1, 0.2), one_result("real+x", 0.01, 0.03), one_result("real+y", -0.3, -0.1)]
-    assert report.answer(pd.DataFrame(rows)).count("real+") == 1
-    assert "No arm" in report.answer(pd.DataFrame(rows[:1]))
 
 
 def test_importing_the_report_imports_no_accelerator_library():

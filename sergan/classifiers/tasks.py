@@ -1,4 +1,4 @@
-"""What a classifier is asked: rows that train, rows to predict, by index into a table."""
+"""What a classifier is asked: rows that train, rows to predict, by index into the rows of one fold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,24 +8,19 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Problem:
-    """The rows of one fold, real and synthetic: x_NxD scaled for classifiers, label_N in 0..C-1."""
-
-    x_NxD: np.ndarray
-    label_N: np.ndarray
-
-
-@dataclass(frozen=True)
 class Task:
-    """One classifier to be trained: rows of `problems[problem]`, and what its randomness depends on.
+    """One classifier to be trained on rows of `problems[problem]`, and what its randomness depends on.
 
-    `weight_R` says how much each training row counts (mean 1); classes are balanced on top of it.
+    Rows are indices, and may come more than once; `label_R` in 0..C-1 and `weight_R` say what each counts as
+    and how much (mean 1); classes are balanced on top of it. `regularisation` is the SVM's C, the DNN's L2.
     """
 
     problem: int
     train_R: np.ndarray
+    label_R: np.ndarray
     weight_R: np.ndarray
     test_R: np.ndarray
+    regularisation: float
     fold: int
     seed: int
 
@@ -37,8 +32,8 @@ class Answer(NamedTuple):
     probability_RxC: np.ndarray | None
 
 
-# (settings, problems, tasks, classes, progress(done, total)) -> one Answer per task
-FitPredict = Callable[[Any, list[Problem], list[Task], int, Callable[[int, int], None]], list[Answer]]
+# (settings, problems x_NxD, tasks, classes) -> one Answer per task
+FitPredict = Callable[[Any, list[np.ndarray], list[Task], int], list[Answer]]
 
 
 def class_weights(label_R: np.ndarray, weight_R: np.ndarray, classes: int) -> np.ndarray:

@@ -9,12 +9,14 @@ from sergan.corpora.recordings import Recording
 
 
 class Corpus(NamedTuple):
-    """How a corpus is read, and how a copy differs from the published one (lines, none if it does not)."""
+    """How a corpus is read, how a copy differs from the published one (lines, none if it does not), and which
+    text a clip speaks, by its id."""
 
     read: Callable[[str | Path], list[Recording]]
     differences: Callable[[list[Recording]], list[str]]
+    text: Callable[[str], str]
 
 
 CORPORA = {
-    "emodb": Corpus(emodb.read, emodb.differences),
+    "emodb": Corpus(emodb.read, emodb.differences, emodb.text),
 }

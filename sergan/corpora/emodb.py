@@ -95,6 +95,11 @@ def _recording(path: Path) -> Recording:
     return Recording(f"emodb/{name}", path, f"emodb/{speaker}", EMOTIONS[letter])
 
 
+def text(clip: str) -> str:
+    """The code of the sentence that a clip speaks, "a01" to "b10": "emodb/03a01Fa" -> "a01"."""
+    return clip.rpartition("/")[2][2:5]
+
+
 def differences(recordings: list[Recording]) -> list[str]:
     """How a copy differs from the published corpus, one line for each kind; none if it does not.
 

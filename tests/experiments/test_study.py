@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from configs import emodb_study
 from configs.emodb_wdiv import get_config
 from experiments import study
 from sergan import data
@@ -37,7 +38,7 @@ def refused(config, match):
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [
-        ("gan.loss", "wgan", "config.gan.loss: 'wgan' is none of wdiv, gan"),
+        ("gan.loss", "wgan", "config.gan.loss: 'wgan' is none of gan, wdiv"),
         ("gan.cycle_reduction", "max", "config.gan.cycle_reduction: 'max'"),
         ("gan.classifier_data", "all", "config.gan.classifier_data: 'all'"),
         ("normalisations", ("train", "speakr"), "config.normalisations: 'speakr' is none of train, speaker"),
@@ -51,6 +52,11 @@ def refused(config, match):
         ("gan.dropout", 1.0, "config.gan.dropout must lie between 0 and 1"),
         ("gan.critic", (0,), "config.gan.critic are widths of hidden layers, above 0"),
         ("normalisations", ("train", "train"), "config.normalisations names one twice"),
+        ("arms", ("wdiv", "smoke"), "config.arms: 'smoke' is none of .*smote.*wdiv"),
+        ("arms", ("wdiv", "wdiv"), "config.arms names one twice"),
+        ("curve", (1.0, 0.0), r"config.curve\[1\] must be above 0, it is 0"),
+        ("choice.real_share", (0.5, 1.0), r"config.choice.real_share\[1\] must lie between 0 and 1"),
+        ("choice.hidden", ((100, 0),), r"config.choice.hidden\[0\] are widths"),
         ("amount", 0.001, "config.amount=0.001 needs 0 synthetic rows per class"),
         ("training.members_per_group", -1, "config.training.members_per_group must be 0 or more"),
         ("real_share", 1.0, "config.real_share must lie between 0 and 1"),
@@ -68,6 +74,13 @@ def refused(config, match):
 def test_a_bad_value_is_named_with_its_key(config, key, value, match):
     config.update_from_flattened_dict({key: value})
     refused(config, match)
+
+
+def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config):
+    config.choice.C = ()
+    study.prepare(config)
+    config.choice.amounts = (1.0,)
+    refused(config, "config.choice.C is empty")
 
 
 def test_clips_from_disk_make_the_same_study_as_the_embedded_rows(config, clips):
@@ -156,10 +169,19 @@ def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
     assert made.classes == ("anger", "sadness") and len(made.folds) == 4 and made.gan.features == 6
 
 
+def test_the_whole_study_has_inner_folds_with_cyclegans_of_their_own(config):
+    made = study.assemble(emodb_study.get_config(), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
+    assert len(made.inner) == 45 and len(made.members) == 2 * (5 * 10 + 45)
+    for member in made.members:
+        view, fold = made.view(member), made.fold(member.fold)
+        assert not set(made.corpus.speakers_U[np.concatenate(view.target_KxR)]) & set(fold.held_out)
+        assert len(fold.held_out) == (2 if fold.inner else 1)
+
+
 @pytest.mark.parametrize("preset", ["", "debug", "paper", "bao"])
 def test_every_preset_makes_a_study(config, preset):
     made = study.assemble(get_config(preset), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
-    assert made.gan.features == 1582 and len(made.members) == 20
+    assert made.gan.features == 1582 and len(made.members) == (20 if preset else 40)
     if preset == "bao":
         assert (made.gan.loss, made.gan.generator, made.gan.steps) == ("gan", (1000, 500, 1000), 2000)
     if preset == "paper":

@@ -1,0 +1,135 @@
+"""Synthetic rows of every arm for a fold, and the classifiers' tasks that are made of them."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.settings import CLASSIFIERS, Setting
+from experiments.study import LOSSES, Study
+from experiments.synthesise import Generators
+from sergan import augment, folds
+from sergan.augment import Synthetic
+from sergan.classifiers.tasks import Answer, Task
+from sergan.errors import UserError
+from sergan.folds import Fold
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One fold's rows for the classifiers, all z-normed on its real training rows: real ones, then synthetic.
+
+    Without an arm ("real") there are no synthetic rows.
+    """
+
+    study: Study
+    fold: Fold
+    x_NxD: np.ndarray
+    synthetic: Synthetic | None
+
+    def task(self, place: int, setting: Setting, real: bool, seed: int) -> Task:
+        """A classifier of this fold, which is number `place` of a call, on synthetic rows and `real` ones.
+
+        Raises:
+          UserError: fewer synthetic rows than the setting's amount needs.
+        """
+        study, fold = self.study, self.fold
+        parts = [(fold.train_R, study.label_U[fold.train_R], np.ones(len(fold.train_R)))] if real else []
+        if self.synthetic is not None:
+            parts.append(self._drawn(setting.amount))
+        rows, labels, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if len(parts) == 2 and setting.real_share:
+            weights = np.concatenate(_shared(parts[0][2], parts[1][2], setting.real_share))
+        folds.check_rows(fold, study.corpus, rows[rows < len(study.corpus.ids_U)])
+        return Task(place, rows, labels, weights, fold.test_R, setting.regularisation, fold.index, seed)
+
+    def _drawn(self, amount: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, labels and weights of the first rows of each class that make `amount` sets.
+
+        A mixed row is there twice, once with each of its labels.
+        """
+        synthetic, fold = self.synthetic, self.fold
+        assert synthetic is not None
+        want, have = self.study.per_class(fold, amount), synthetic.x_KxNxD.shape[1]
+        if want > have:
+            raise UserError(f"{amount:g} sets need {want} rows of each class, {have} can be made")
+        kinds = len(synthetic.x_KxNxD)
+        first = len(self.study.corpus.ids_U)
+        row_KxN = first + np.arange(kinds * have).reshape(kinds, have)[:, :want]
+        own_KxN = np.repeat(np.arange(kinds)[:, None], want, axis=1)
+        other_KxN, share_KxN = synthetic.other_KxN[:, :want], synthetic.share_KxN[:, :want]
+        mixed = share_KxN < 1
+        rows = np.concatenate([row_KxN.ravel(), row_KxN[mixed]])
+        labels = np.concatenate([own_KxN.ravel(), other_KxN[mixed]])
+        weights = np.concatenate([share_KxN.ravel(), 1 - share_KxN[mixed]])
+        return rows, labels, weights
+
+
+def _shared(a_R: np.ndarray, b_R: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two parts' weights, scaled so that the first weighs `share` of an unchanged whole."""
+    whole = a_R.sum() + b_R.sum()
+    return a_R * share * whole / a_R.sum(), b_R * (1 - share) * whole / b_R.sum()
+
+
+def bench(
+    study: Study,
+    generators: Generators,
+    arm: str,
+    normalisation: str,
+    fold: Fold,
+    seed: int,
+    per_class: int,
+    strength: float,
+) -> Bench:
+    """The rows of one fold with up to `per_class` synthetic ones of each class.
+
+    Raises:
+      UserError: the arm cannot make rows of this fold.
+    """
+    x_UxD, x_SxD = study.tables[normalisation]
+    folds.check_rows(fold, study.corpus, fold.train_R)
+    scaler = folds.z_norm(x_UxD[fold.train_R])
+    real_UxD = scaler.apply(x_UxD)
+    if arm == "real":
+        return Bench(study, fold, real_UxD, None)
+    source_R = folds.source_rows(fold, study.source)
+    rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
+    if arm in LOSSES:
+        member = generators.member(arm, normalisation, fold.index, seed)
+        y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
+        synthetic = _draw(y_KxNxD, source_R, per_class, rng)
+    else:
+        synthetic = augment.make(
+            arm,
+            real_UxD[fold.train_R],
+            study.label_U[fold.train_R],
+            scaler.apply(x_SxD[source_R]),
+            study.classes,
+            per_class,
+            strength,
+            rng,
+        )
+    x_NxD = np.concatenate([real_UxD, synthetic.x_KxNxD.reshape(-1, real_UxD.shape[1])])
+    return Bench(study, fold, x_NxD, synthetic)
+
+
+def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Task]]) -> list[Answer]:
+    """What a classifier answers to tasks on `benches`; settings of one structure train as one program."""
+    structures = dict.fromkeys(setting.structure for setting, _ in asked)
+    classes = len(benches[0].study.classes)
+    found: dict[int, Answer] = {}
+    for structure in structures:
+        places = [i for i, (setting, _) in enumerate(asked) if setting.structure == structure]
+        tasks = [asked[i][1] for i in places]
+        problems = [bench.x_NxD for bench in benches]
+        done = CLASSIFIERS[classifier](structure, problems, tasks, classes)
+        found |= dict(zip(places, done, strict=True))
+    return [found[i] for i in range(len(asked))]
+
+
+def _draw(y_KxNxD: np.ndarray, source_R: np.ndarray, per_class: int, rng: np.random.Generator) -> Synthetic:
+    """Transferred rows in random order, up to `per_class` of each class."""
+    order_KxN = np.stack([rng.permutation(len(source_R))[:per_class] for _ in y_KxNxD])
+    own_KxN = np.repeat(np.arange(len(y_KxNxD))[:, None], order_KxN.shape[1], axis=1)
+    drawn_KxNxD = np.take_along_axis(y_KxNxD, order_KxN[..., None], axis=1)
+    return Synthetic(drawn_KxNxD, own_KxN, np.ones(own_KxN.shape), source_R[order_KxN])

@@ -1,0 +1,157 @@
+"""Settings of every arm, chosen for each fold on its inner speaker folds.
+
+An inner fold leaves out two speakers, with scalers, CycleGANs and classifiers of its own. What it says of one
+of them counts for the choice of the other one's fold: no choice has seen the speaker it is made for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from etils import epath
+
+from experiments.arms import Bench, answers, bench
+from experiments.holes import Holes
+from experiments.settings import CLASSIFIERS, Setting, grid
+from experiments.study import Study
+from experiments.synthesise import Generators
+from sergan import writers
+from sergan.classifiers.tasks import Answer, Task
+from sergan.errors import UserError
+from sergan.folds import Fold
+
+Choices = dict[tuple[str, str, str, int], Setting]  # by normalisation, arm, classifier and fold
+_FOLDS_AT_ONCE = 9  # bounds the memory of their rows
+
+
+def choose(study: Study, run: epath.Path) -> Choices:
+    """Writes choices.csv and returns what it says; an arm's trials are kept as soon as they are done."""
+    if not study.inner:
+        return {}
+    generators = Generators(study, run)
+    parts = [(n, arm) for n in study.config.normalisations for arm in ("real", *study.arms)]
+    choices: Choices = {}
+    lines = []
+    with writers.Progress("choice", len(parts)) as progress:
+        for done, (normalisation, arm) in enumerate(parts, start=1):
+            path = run / "choice" / f"{normalisation}_{arm}.parquet"
+            if not path.exists():
+                trials = _Trials(study, generators, normalisation, arm, Holes(normalisation, arm))
+                frame = trials.all()
+                trials.holes.write(path)
+                writers.write_frame(path, frame)
+            for classifier, fold, setting, uar in _best(study, arm, writers.read_frame(path)):
+                choices[normalisation, arm, classifier, fold.index] = setting
+                lines.append(_line(normalisation, classifier, arm, fold, setting, uar))
+            progress(done)
+    writers.write_frame(run / "choices.csv", pd.DataFrame(lines))
+    return choices
+
+
+def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Fold, Setting, float]]:
+    """Each classifier's and fold's best setting with its inner UAR; none where an arm has no trials."""
+    for classifier in CLASSIFIERS:
+        settings = grid(study.config, arm, classifier)
+        for fold in study.folds:
+            uar_S = inner_uar(trials[trials.classifier == classifier], fold, study.inner, len(settings))
+            if not np.isnan(uar_S).all():
+                best = int(np.nanargmax(uar_S))  # of equals the first, which has the fewest rows
+                yield classifier, fold, settings[best], float(uar_S[best])
+
+
+def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -> np.ndarray:
+    """UAR of each setting, pooled over what the inner folds without this fold's speakers say of the others.
+
+    Args:
+      trials: fold, speaker, truth, setting, hits, total.
+      fold: the fold that chooses.
+      inner: all inner folds.
+      count: how many settings there are; one without trials is NaN.
+    """
+    mine = [i.index for i in inner if set(fold.held_out) <= set(i.held_out)]
+    rows = trials[trials.fold.isin(mine) & ~trials.speaker.isin(fold.held_out)]
+    counts = rows.groupby(["setting", "truth"])[["hits", "total"]].sum()
+    recall = (counts.hits / counts.total).groupby("setting").mean()
+    return recall.reindex(range(count)).to_numpy(float)
+
+
+def _line(
+    normalisation: str, classifier: str, arm: str, fold: Fold, setting: Setting, uar: float
+) -> dict[str, object]:
+    return {
+        "normalisation": normalisation,
+        "classifier": classifier,
+        "arm": arm if arm == "real" else f"real+{arm}",
+        "fold": fold.index,
+        "held_out": " ".join(fold.held_out),
+        **setting.words(),
+        "inner_uar": round(uar, 6),
+    }
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """All settings of one arm in all inner folds."""
+
+    study: Study
+    generators: Generators
+    normalisation: str
+    arm: str
+    holes: Holes
+
+    def all(self) -> pd.DataFrame:
+        """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
+        strengths = dict.fromkeys(setting.strength for setting in grid(self.study.config, self.arm, "svm"))
+        frames = []
+        for start in range(0, len(self.study.inner), _FOLDS_AT_ONCE):
+            for strength in strengths:
+                benches = list(self._benches(self.study.inner[start : start + _FOLDS_AT_ONCE], strength))
+                for classifier in CLASSIFIERS:
+                    frames += self._counts(classifier, benches, strength)
+        return pd.concat(frames) if frames else pd.DataFrame(columns=["classifier"])
+
+    def _benches(self, inner: list[Fold], strength: float) -> Iterator[Bench]:
+        most = max(self.study.config.choice.amounts)
+        for fold in inner:
+            rows = self.study.per_class(fold, most)
+            try:
+                yield bench(
+                    self.study, self.generators, self.arm, self.normalisation, fold, 0, rows, strength
+                )
+            except UserError as error:
+                self.holes.add(fold, most, error)
+
+    def _counts(self, classifier: str, benches: list[Bench], strength: float) -> list[pd.DataFrame]:
+        asked: list[tuple[Setting, Task]] = []
+        numbers = []
+        for place, rows in enumerate(benches):
+            for number, setting in enumerate(grid(self.study.config, self.arm, classifier)):
+                if setting.strength == strength:
+                    try:
+                        asked.append((setting, rows.task(place, setting, real=True, seed=0)))
+                        numbers.append(number)
+                    except UserError as error:
+                        self.holes.add(rows.fold, setting.amount, error)
+        said = answers(classifier, benches, asked) if asked else []
+        return [
+            _counted(self.study, classifier, number, task, answer)
+            for number, (_, task), answer in zip(numbers, asked, said, strict=True)
+        ]
+
+
+def _counted(study: Study, classifier: str, number: int, task: Task, answer: Answer) -> pd.DataFrame:
+    label_R = study.label_U[task.test_R]
+    rows = pd.DataFrame(
+        {
+            "classifier": classifier,
+            "setting": number,
+            "fold": task.fold,
+            "speaker": study.corpus.speakers_U[task.test_R],
+            "truth": label_R,
+            "hits": answer.label_R == label_R,
+            "total": 1,
+        }
+    )
+    keys = ["classifier", "setting", "fold", "speaker", "truth"]
+    return rows.groupby(keys, as_index=False)[["hits", "total"]].sum()

@@ -1,0 +1,38 @@
+"""What an arm could not do: kept beside the part of the results that it is missing from."""
+
+from etils import epath
+
+from sergan import writers
+from sergan.errors import UserError
+from sergan.folds import Fold
+
+
+class Holes:
+    """The holes of one part of the results, each reason once per fold and amount."""
+
+    def __init__(self, normalisation: str, arm: str) -> None:
+        self._normalisation, self._arm = normalisation, arm
+        self._found: dict[tuple[int, float, str], dict[str, object]] = {}
+
+    def add(self, fold: Fold, amount: float, error: UserError) -> None:
+        """Notes why rows of `amount` sets could not be made for a fold."""
+        self._found[fold.index, amount, str(error)] = {
+            "normalisation": self._normalisation,
+            "arm": self._arm,
+            "fold": fold.index,
+            "held_out": " ".join(fold.held_out),
+            "amount": amount,
+            "reason": str(error),
+        }
+
+    def write(self, part: epath.Path) -> None:
+        """Writes them beside `part`, before it is there."""
+        if self._found:
+            writers.write_lines(part.with_suffix(".holes.jsonl"), self._found.values())
+
+
+def gather(run: epath.Path) -> None:
+    """Writes holes.jsonl from all parts; none where nothing is missing."""
+    lines = [line for path in sorted(run.glob("*/*.holes.jsonl")) for line in writers.read_lines(path)]
+    if lines:
+        writers.write_lines(run / "holes.jsonl", lines)

@@ -1,0 +1,66 @@
+"""How classifiers are trained: the config's own setting of an arm, and the grid of inner folds."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from sergan.classifiers import dnn, svm
+from sergan.classifiers.dnn import DnnSettings
+from sergan.classifiers.svm import SvmSettings
+from sergan.classifiers.tasks import FitPredict
+
+CLASSIFIERS: dict[str, FitPredict] = {"svm": svm.fit_predict, "dnn": dnn.fit_predict}
+STRENGTHS = ("noise", "mixup")  # arms with a strength, each under its own name in the config
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a classifier is trained with: synthetic sets, how strongly they are changed, weights, nets."""
+
+    amount: float
+    strength: float  # 0 for arms that have none
+    real_share: float
+    regularisation: float  # the SVM's C, the DNN's L2
+    structure: SvmSettings | DnnSettings
+
+    def words(self) -> dict[str, Any]:
+        """As columns of a table."""
+        return {
+            "amount": self.amount,
+            "setting": str(self.structure),
+            "regularisation": self.regularisation,
+            "strength": self.strength or None,
+            "real_share": self.real_share,
+        }
+
+
+def fixed(config: Any, arm: str, classifier: str, amount: float) -> Setting:
+    """The config's own setting of a classifier with `amount` sets of an arm."""
+    strength = config[arm] if arm in STRENGTHS else 0.0
+    if classifier == "svm":
+        return Setting(amount, strength, config.real_share, config.svm.C, SvmSettings())
+    spec = config.dnn
+    structure = DnnSettings(tuple(spec.hidden), spec.dropout, spec.learning_rate, spec.batch_size, spec.steps)
+    return Setting(amount, strength, config.real_share, spec.l2, structure)
+
+
+def grid(config: Any, arm: str, classifier: str) -> list[Setting]:
+    """The settings that inner folds choose from, those with fewer rows first; `real` has no amounts."""
+    choice = config.choice
+    rows: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)]
+    if arm != "real":
+        strengths = choice[arm] if arm in STRENGTHS else (0.0,)
+        rows = list(product(choice.amounts, strengths, choice.real_share))
+    structures: list[tuple[float, SvmSettings | DnnSettings]]
+    if classifier == "svm":
+        structures = [(C, SvmSettings()) for C in choice.C]
+    else:
+        structures = [
+            (l2, DnnSettings(tuple(hidden), dropout, config.dnn.learning_rate, config.dnn.batch_size, steps))
+            for hidden, dropout, steps, l2 in product(choice.hidden, choice.dropout, choice.steps, choice.l2)
+        ]
+    return [
+        Setting(amount, strength, share, regularisation, structure)
+        for amount, strength, share in rows
+        for regularisation, structure in structures
+    ]

@@ -1,0 +1,273 @@
+"""What the tables of a report say: frames in, words and numbers out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sergan import comparison
+from sergan.page import Strong, percent
+
+
+class Cells(NamedTuple):
+    """A table in words: its header, its rows, and how many of the first columns hold words."""
+
+    header: list[str]
+    rows: list[list[str]]
+    words: int
+
+
+class Measure(NamedTuple):
+    """A column of quality.csv: its heading, its decimals, and how to read it."""
+
+    heading: str
+    decimals: int
+    meaning: str
+
+
+MEASURES = {
+    "target_synthetic": Measure(
+        "Target to synthetic ↓",
+        4,
+        "mean over features of the absolute difference of means between real and synthetic rows, on features "
+        "min-max scaled to [0, 1]; lower is better",
+    ),
+    "target_source": Measure(
+        "Target to source", 4, "the same between real rows and the source, where the transfer starts"
+    ),
+    "frechet": Measure(
+        "Fréchet ↓",
+        1,
+        "squared Fréchet distance of two normal distributions with shrunk covariances, fitted to real and "
+        "synthetic rows; lower is better, and comparable between equally many rows only",
+    ),
+    "mmd": Measure("MMD² ↓", 4, "squared maximum mean discrepancy; lower is better, about 0 is none"),
+    "mmd_p": Measure("MMD p ↑", 3, "its p value among random relabellings; a small one: the two differ"),
+    "precision": Measure(
+        "Precision ↑", 3, "share of synthetic rows that lie among real ones; higher is better"
+    ),
+    "recall": Measure("Recall ↑", 3, "share of real rows that lie among synthetic ones; higher is better"),
+    "density": Measure(
+        "Density ↑",
+        3,
+        "how densely synthetic rows lie among real ones, 1 as real rows do; higher is better",
+    ),
+    "coverage": Measure(
+        "Coverage ↑", 3, "share of real rows with a synthetic row in their neighbourhood; higher is better"
+    ),
+    "two_sample": Measure(
+        "Two-sample → ½",
+        3,
+        "balanced accuracy of a classifier that tells real from synthetic rows; 0.5 is best, they cannot be "
+        "told apart; below 0.5 synthetic rows repeat or mix the real ones",
+    ),
+    "agreement": Measure(
+        "Agreement ↑",
+        3,
+        "share of synthetic rows that a classifier of real rows gives their emotion; higher is better",
+    ),
+    "nearest_synthetic": Measure(
+        "Nearest, synthetic",
+        2,
+        "median distance of synthetic rows to the nearest real training row; well below that of held-out "
+        "rows, in the next column, it tells of memorised training rows",
+    ),
+    "nearest_held_out": Measure(
+        "Nearest, held out", 2, "the same distance for the real rows of the held-out speaker"
+    ),
+    "duplicates": Measure(
+        "Copies ↓", 1, "synthetic rows of an emotion and fold that equal a training row; lower is better"
+    ),
+}
+_TOGETHER = "\N{NO-BREAK SPACE}"
+_SPEAKERS = 6  # held-out speakers that are named for one reason
+_TRANSFER = ("target_synthetic", "target_source")
+
+
+def results(
+    rows: pd.DataFrame,
+    beside: Mapping[tuple[str, str], tuple[float, float]] | None = None,
+    marks: Mapping[tuple[str, str], str] | None = None,
+) -> Cells:
+    """The rows of results.csv; sweep points and sets are named only where there are any to tell apart.
+
+    Args:
+      rows: those that count.
+      beside: published (UAR, WA) in per cent by arm and classifier.
+      marks: said of an arm by normalisation and arm; one without rows gets rows that say so.
+    """
+    marks = marks or {}
+    rows = comparison.with_missing(rows, marks)
+    chosen, several = comparison.has_choice(rows), rows["point"].nunique() > 1
+    whole = "wa_low" in rows  # WA has an interval too
+    words = ["normalisation", "classifier", "arm"] + ["point"] * several
+    header = [*(name.capitalize() for name in words), *["Sets"] * (not chosen)]
+    header += ["UAR %", "[95 %]", "WA %", *["[95 %]"] * whole, "Difference", "p"]
+    header += ["Paper: UAR %", "WA %"] * bool(beside)
+    lines = []
+    for row in rows.to_dict("records"):
+        mark = marks.get((row["normalisation"], row["arm"]), "")
+        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
+        difference = "" if pd.isna(row["delta_uar"]) else _difference(row)
+        cells = [str(row[name]) for name in words]
+        cells[2] += f" ({mark})" * bool(mark)
+        if pd.isna(row["seeds"]):
+            lines.append(cells + [""] * (len(header) - len(cells)))
+            continue
+        cells += [f"{row['amount']:g}"] * (not chosen)
+        cells += [percent(row["uar"]), _interval(row, "uar"), percent(row["wa"])]
+        cells += [_interval(row, "wa") for _ in range(whole)]
+        cells += [Strong(difference) if comparison.verdict(row) != "open" else difference, p_value]
+        paper = (beside or {}).get((row["arm"], row["classifier"]), (np.nan, np.nan))
+        lines.append(cells + [_decimals(value, 2) for value in paper] * bool(beside))
+    return Cells(header, lines, len(words))
+
+
+def firsts(table: Cells, words: int) -> list[int]:
+    """The rows of a table whose first `words` cells differ from those above."""
+    starts = [row[:words] for row in table.rows]
+    return [i for i, start in enumerate(starts) if i == 0 or start != starts[i - 1]]
+
+
+def hole_marks(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Normalisation and arm -> how much of it could not run; a kind `x` stands for the arms x and real+x."""
+    found: dict[tuple[str, str], set[Any]] = {}
+    arms = set(rows["arm"])
+    for hole in holes:
+        names = {hole["arm"], f"real+{hole['arm']}"} & arms or {hole["arm"]}
+        for arm in names:
+            found.setdefault((hole["normalisation"], arm), set()).add(hole.get("fold"))
+    return {
+        cell: f"could not run in {len(folds)} fold{'s' * (len(folds) != 1)}" for cell, folds in found.items()
+    }
+
+
+def holes(lines: Sequence[Mapping[str, Any]]) -> Cells:
+    """What could not run, reasons that differ in their numbers only together, the first of them in words."""
+    names = ["normalisation", "arm", "emotion", "kind"]
+    frame = pd.DataFrame(lines).reindex(columns=[*names, "amount", "held_out", "reason"])
+    frame["kind"] = frame["reason"].astype(str).str.replace(r"\d[\d.]*", "#", regex=True)
+    rows = []
+    frame["emotion"] = frame["emotion"].astype(object).fillna("")
+    for values, part in frame.groupby(names, sort=False):
+        amounts = ", ".join(f"{amount:g}" for amount in sorted(part["amount"].dropna().unique()))
+        speakers, reasons = (list(dict.fromkeys(part[name].dropna())) for name in ("held_out", "reason"))
+        more = len(speakers) - _SPEAKERS
+        held_out = "; ".join(map(str, speakers[:_SPEAKERS])) + f"; and {more} more" * (more > 0)
+        alike = f" (and {len(reasons) - 1} alike)" * (len(reasons) > 1)
+        rows.append([*map(str, values[:3]), amounts, held_out, f"{reasons[0]}{alike}"])
+    return Cells(["Normalisation", "Arm", "Emotion", "Sets", "Held out", "Reason"], rows, 6)
+
+
+def optimism(frame: pd.DataFrame, beside: Mapping[tuple[str, str], tuple[float, float]]) -> Cells:
+    """The rows of `comparison.optimism`, and the published UAR of the same arm and classifier."""
+    header = ["Normalisation", "Classifier", "Arm", "Best at sets", "its UAR %", "its difference"]
+    header += ["Chosen: UAR %", "its difference", "Optimism", *["Paper: UAR %"] * bool(beside)]
+    rows = []
+    for row in frame.to_dict("records"):
+        values = [percent(row["claimed"]), _signed(row["claimed_delta"])]
+        values += [percent(row["uar"]), _signed(row["delta_uar"]), _signed(row["optimism"])]
+        paper = _decimals(beside.get((row["arm"], row["classifier"]), (np.nan,))[0], 2)
+        words = [row["normalisation"], row["classifier"], row["arm"]]
+        rows.append([*words, f"{row['amount']:g}", *values, *[paper] * bool(beside)])
+    return Cells(header, rows, 3)
+
+
+def contrasts(frame: pd.DataFrame) -> Cells:
+    """The rows of contrasts.csv."""
+    rows = []
+    for row in frame.to_dict("records"):
+        difference = _difference(row | {"delta_uar": row["delta"]})
+        words = [row["normalisation"], row["classifier"], f"{row['a']} minus {row['b']}"]
+        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
+        clear = comparison.verdict(row) != "open"
+        rows.append([*words, Strong(difference) if clear else difference, p_value])
+    return Cells(["Normalisation", "Classifier", "Arms", "Difference of UAR", "p"], rows, 3)
+
+
+def choices(frame: pd.DataFrame) -> Cells:
+    """The rows of `comparison.choices_made`."""
+    names = {"amount": "Sets", "regularisation": "C or L2", "real_share": "Real share"}
+    header = [names.get(name, str(name).capitalize()) for name in frame.columns]
+    lines = frame.fillna("").astype(str).replace(" ", _TOGETHER, regex=True)
+    if "setting" in lines:
+        lines["setting"] = lines["setting"].str.replace(f";{_TOGETHER}", "; ")
+    return Cells(header, lines.to_numpy().tolist(), len(header))
+
+
+def published(frame: pd.DataFrame) -> Cells:
+    """Published numbers that are not like for like, each with its number of classes."""
+    rows = [
+        [row["arm"], row["classifier"], f"{row['classes']} classes", row["source"]]
+        + [_decimals(row[name], 2) for name in ("wa", "uar")]
+        for row in frame.to_dict("records")
+    ]
+    return Cells(["Quoted", "Classifier", "On", "From", "WA %", "UAR %"], rows, 4)
+
+
+def measures(quality: pd.DataFrame) -> list[str]:
+    """The measures that quality.csv holds values of."""
+    return [name for name in MEASURES if name in quality and quality[name].notna().any()]
+
+
+def quality(frame: pd.DataFrame) -> Cells:
+    """Means of every measure over folds, seeds and emotions for each arm and normalisation."""
+    names = measures(frame)
+    rows = [
+        [*map(str, cell), *(_decimals(part[name].mean(), MEASURES[name].decimals) for name in names)]
+        for cell, part in frame.groupby(["normalisation", "arm"], sort=False)
+    ]
+    return Cells(["Normalisation", "Arm", *(MEASURES[name].heading for name in names)], rows, 2)
+
+
+def transfer(frame: pd.DataFrame, by: str) -> Cells:
+    """How near the means of target and synthetic rows are, by emotion downwards and `by` across.
+
+    Across normalisations each has its own column for the source; across arms there is one, at the end.
+    """
+    kinds = list(dict.fromkeys(frame[by]))
+    if by == "normalisation":
+        columns = [(kind, name) for kind in kinds for name in _TRANSFER if name in frame]
+        words = {"target_synthetic": "target to synthetic", "target_source": "target to source"}
+        header = [f"{kind}: {words[name]}" for kind, name in columns]
+    else:
+        columns = [(kind, "target_synthetic") for kind in kinds]
+        columns += [("", "target_source")] * ("target_source" in frame)
+        header = [str(kind) if kind else "source" for kind, _ in columns]
+    rows = []
+    for emotion in [*dict.fromkeys(frame["emotion"]), None]:
+        part = frame if emotion is None else frame[frame["emotion"] == emotion]
+        values = [(part if kind == "" else part[part[by] == kind])[name].mean() for kind, name in columns]
+        cells = [_decimals(value, 4) for value in values]
+        rows.append([emotion or "all", *(cells if emotion else map(Strong, cells))])
+    return Cells(["Emotion", *header], rows, 1)
+
+
+def speakers(frame: pd.DataFrame, arms: pd.DataFrame) -> Cells:
+    """UAR of each speaker from `metrics.per_speaker`, a column for each row of `arms` (columns of a cell)."""
+    names = list(arms.columns)
+    header = ["Speaker", "rows", *(f"{row.classifier.upper()} {row.arm}" for row in arms.itertuples())]
+    rows = []
+    for speaker, part in frame.groupby("speaker"):
+        found = arms.merge(part[[*names, "uar"]], on=names, how="left")
+        rows.append([str(speaker), str(part["rows"].max()), *map(percent, found["uar"])])
+    return Cells(header, rows, 1)
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    """A difference in points of per cent with its interval."""
+    low, high = (100 * row[name] for name in ("delta_low", "delta_high"))
+    return _signed(row["delta_uar"]) + ("" if np.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    return f"[{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+
+
+def _signed(share: float) -> str:
+    return "" if pd.isna(share) else f"{100 * share:+.1f}"
+
+
+def _decimals(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if np.isfinite(value) else ""

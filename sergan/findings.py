@@ -1,0 +1,208 @@
+"""The part of a report that says what was found: results, curves over the amount, choices, quality.
+
+Each function takes a run folder and gives HTML, empty where the run has nothing of the kind.
+"""
+
+import html
+from collections.abc import Mapping
+
+from sergan import cells, comparison, figures, page, published
+from sergan.run_folder import Run
+
+_CHOSEN = (
+    "Amount of synthetic rows and settings were chosen on inner folds of the training speakers, anew for "
+    "each held-out one: these rows are what counts. "
+)
+_DIAMOND = (
+    "The diamond is what counts: the UAR with amount and settings chosen on inner folds, drawn at the mean "
+    "amount chosen; it need not lie on the curve, whose settings are fixed."
+)
+_CURVE = (
+    "A set is as large as the real training set. The curves are at fixed settings and seen on the test "
+    "folds: they show what amounts do, and no point of them may be chosen."
+)
+_SEEN = "At fixed settings, seen on the test folds: not to be chosen from."
+
+
+def answer(run: Run) -> str:
+    """The answer in a sentence or a paragraph."""
+    return f'<p class="answer">{html.escape(comparison.answer(run.need("results"), run.contrasts))}</p>'
+
+
+def results(run: Run) -> str:
+    """The rows that count, with what the papers have beside them."""
+    everything = run.need("results")
+    rows, chosen = comparison.counted(everything), comparison.has_choice(everything)
+    seeds, classes = (int(everything[name].max()) for name in ("seeds", "classes"))
+    caption = f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. "
+    caption += _CHOSEN if chosen else ""
+    caption += (
+        "Brackets: 95 % intervals, bootstrap over speakers. Difference to real in points, in bold where its "
+        "interval excludes 0; p from swapping the arms speaker by speaker, Holm-corrected over the table."
+    )
+    caption += "" if chosen else " Sets: synthetic rows in multiples of the real training set."
+    beside = _beside(run) if chosen else {}
+    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows))
+    style = "wrap" if chosen else ""
+    parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
+    if run.contrasts is not None and len(run.contrasts):
+        note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
+        table = cells.contrasts(comparison.in_order(run.contrasts.assign(arm=run.contrasts["b"])))
+        parts.append(page.table(*table, note, cells.firsts(table, 2)))
+    if chosen and len(left := comparison.uncounted(everything)):
+        note = "Synthetic rows alone, and real beside them: at fixed settings, for which nothing was chosen."
+        table = cells.results(left)
+        parts.append(page.table(*table, note, cells.firsts(table, 2)))
+    return "".join(parts) + (_quoted(run) if chosen else "")
+
+
+def amounts(run: Run) -> str:
+    """UAR against the number of augmented sets, for all arms and for each; none without such a curve."""
+    if run.results is None or (curve := comparison.curve(run.results)).empty:
+        return ""
+    chosen = run.results[run.results["amount"].isna()]
+    means = {} if run.choices is None else comparison.mean_amounts(run.choices)
+    arms = [arm for arm in dict.fromkeys(curve["arm"]) if arm != "real"]
+    beside, alone = ([arm for arm in arms if arm.startswith("real+") == real] for real in (True, False))
+    pictures = [
+        page.Picture(
+            f"curve_all_{name}.png",
+            figures.amount_curves(curve, group, chosen, {}),
+            f"UAR against the number of augmented sets for {', '.join(group)}; real is a horizontal line.",
+            f"All arms that train on {what}. Grey: real with its 95 % interval. {_SEEN}",
+        )
+        for name, what, group in (
+            ("beside", "real and synthetic rows", beside),
+            ("alone", "synthetic rows alone", alone),
+        )
+        if len(group) > 1
+    ]
+    pictures += [
+        page.Picture(
+            f"curve_{page.file_name(arm)}.png",
+            figures.amount_curves(curve, [arm], chosen, means),
+            f"UAR of {arm} against the number of augmented sets with its 95 % interval, per classifier and "
+            "normalisation; real is a horizontal line.",
+            f"{arm} and real with their 95 % intervals over speakers. {_SEEN}",
+        )
+        for arm in arms
+    ]
+    note = f"{_CURVE} {_DIAMOND if means else ''}"
+    return f'<p class="soft">{note}</p>\n' + page.show(pictures, run.folder / "figures")
+
+
+def optimism(run: Run) -> str:
+    """What the best point of each curve would have claimed, against what was chosen on inner folds."""
+    if run.results is None or not comparison.has_choice(run.results):
+        return ""
+    table = cells.optimism(comparison.optimism(run.results), _beside(run))
+    caption = (
+        "Best: the highest UAR over all amounts, picked on the very folds that it is reported on, at fixed "
+        "settings. Chosen: amount and settings from inner folds. Differences to real in points. Optimism: "
+        "the best point minus the chosen one."
+    )
+    return page.table(*table, caption, cells.firsts(table, 2), "wrap") if table.rows else ""
+
+
+def choices(run: Run) -> str:
+    """What the inner folds chose."""
+    if run.choices is None or run.choices.empty:
+        return ""
+    table = cells.choices(comparison.choices_made(run.choices))
+    caption = (
+        "What the inner folds chose; where outer folds differ, their number in brackets. Sets: synthetic "
+        "rows in multiples of the real training set; real share: the real rows' part of the whole weight."
+    )
+    return page.table(*table, caption, cells.firsts(table, 2), "wrap")
+
+
+def holes(run: Run) -> str:
+    """What could not run, with the reason."""
+    if not run.holes:
+        return ""
+    caption = (
+        "What could not run, so that its arm does not have it; the rest of the arm did run. Two speakers "
+        "held out together are an inner fold, which only the choice misses."
+    )
+    return page.table(*cells.holes(run.holes), caption, style="wrap")
+
+
+def quality(run: Run) -> str:
+    """How good the synthetic rows are, by every measure there is, and by emotion how near their means are."""
+    frame = run.need("quality")
+    names, several = cells.measures(frame), frame["arm"].nunique() > 1
+    folds = f"mean over {frame['fold'].nunique()} folds"
+    parts = []
+    if several or set(names) - {"target_synthetic", "target_source"}:
+        table = cells.quality(frame)
+        caption = f"Real and synthetic rows: {folds}, all seeds and emotions. ↑ higher, ↓ lower is better."
+        parts.append(page.table(*table, caption, cells.firsts(table, 1), "dense"))
+        meanings = (cells.MEASURES[name] for name in names)
+        lines = (f"<li><b>{m.heading}</b>: {html.escape(m.meaning)}.</li>" for m in meanings)
+        parts.append(f'<ul class="soft">{"".join(lines)}</ul>\n')
+    if "target_synthetic" in names:
+        caption = (
+            "Mean over features of the absolute difference of means, on features min-max scaled to [0, 1]; "
+            f"{folds}. The nearer target to synthetic is to 0, the nearer the synthetic rows are to the real "
+            "ones of that emotion; target to source is where the transfer starts."
+        )
+        groups = [frame]
+        if several:
+            groups = [part for _, part in frame.groupby("normalisation", sort=False)]
+        for part in groups:
+            where = f"Normalisation {part['normalisation'].iloc[0]}. " if several else ""
+            table = cells.transfer(part, "arm" if several else "normalisation")
+            parts.append(page.table(*table, where + caption, [len(table.rows) - 1]))
+            caption = "As above."
+    return "".join(parts)
+
+
+def _intervals(run: Run) -> str:
+    """UAR of the rows that count, and for chosen ones the differences to real, as figures."""
+    rows = comparison.counted(run.need("results"))
+    pictures = [
+        page.Picture(
+            "uar.png",
+            figures.uar_intervals(rows),
+            "Pooled UAR of each arm with its 95 % interval, per classifier and normalisation; the values are "
+            "in the table below.",
+        )
+    ]
+    if comparison.has_choice(rows) and rows["delta_low"].notna().any():
+        pictures.append(
+            page.Picture(
+                "difference.png",
+                figures.uar_intervals(rows, "delta"),
+                "Difference of each arm's UAR to real with its paired 95 % interval, per classifier and "
+                "normalisation; the values are in the table below.",
+                "Paired differences to real, the same speakers drawn for both: such an interval may exclude "
+                "0 where the two of UAR overlap.",
+            )
+        )
+    return page.show(pictures, run.folder / "figures")
+
+
+def _quoted(run: Run) -> str:
+    """Where the papers' numbers come from, and those that are not like for like."""
+    if run.corpus.get("name") != published.CORPUS:
+        return ""
+    note = (
+        f"Paper: {published.SOURCES['Shilandari 2022']}: the same arm, classifier and emotions, leave one "
+        "speaker out, mean of 3 runs; no intervals, no real-only numbers, and not said on which rows the "
+        "features are normalised. By the preprint they are the best over several amounts, so the best points "
+        f"of the curve are nearer to them than the chosen ones. {published.preprint_note()}"
+    )
+    apart = published.apart(run.corpus.get("classes", ()))
+    sources = " ".join(f"{name}: {published.SOURCES[name]}." for name in dict.fromkeys(apart["source"]))
+    notes = [note] * bool(_beside(run))
+    notes.append(
+        f"Quoted only, with other classes or by another kind of system, not like for like. {sources}"
+    )
+    texts = "".join(f'<p class="soft">{html.escape(text)}</p>\n' for text in notes)
+    return texts + page.table(*cells.published(apart))
+
+
+def _beside(run: Run) -> Mapping[tuple[str, str], tuple[float, float]]:
+    """Published numbers of our arms, for the same corpus and emotions."""
+    same = run.corpus.get("name") == published.CORPUS
+    return published.beside(run.corpus.get("classes", ())) if same else {}

@@ -1,0 +1,70 @@
+"""Real and synthetic rows to look at: some of each emotion, on the scale of the real training rows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sergan.run_folder import RowsFile, Run
+
+REAL = "real"
+REAL_PER_CLASS, _SYNTHETIC_PER_CLASS = 80, 120
+
+
+class Sample(NamedTuple):
+    """Rows of one fold; `kind_N` is `REAL`, or which of the files a synthetic row comes from (its arm)."""
+
+    x_NxD: np.ndarray
+    emotion_N: np.ndarray
+    kind_N: np.ndarray
+
+    @property
+    def real_N(self) -> np.ndarray:
+        """Which rows are real."""
+        return self.kind_N == REAL
+
+
+def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CLASS) -> Sample:
+    """Some real training rows, and synthetic rows of each of one fold's files, z-normed on the former."""
+    from sergan import folds
+    from sergan.corpora import tables
+
+    table = tables.read(run.folder / "features.parquet")
+    frames = [_read(file) for file in files]
+    left_out = {name for frame in frames for name in run.held_out(int(frame["member"].iloc[0]))}
+    x_UxD = folds.by_speaker(table) if files[0].normalisation == "speaker" else table.x_UxD
+    train_R = np.flatnonzero(~np.isin(table.speakers_U, list(left_out)))
+    real_R = _balanced(table.emotions_U, train_R, REAL_PER_CLASS)
+    parts = [(x_UxD[real_R], table.emotions_U[real_R], REAL)]
+    for file, frame in zip(files, frames, strict=True):
+        fake_NxD = frame[list(table.names_D)].to_numpy(np.float32)
+        target_N = frame["target_emotion"].to_numpy(str)
+        fake_R = _balanced(target_N, np.flatnonzero(np.isfinite(fake_NxD).all(axis=1)), per_class)
+        parts.append((fake_NxD[fake_R], target_N[fake_R], file.arm))
+    kind_N = np.concatenate([np.full(len(x_NxD), kind) for x_NxD, _, kind in parts])
+    x_NxD = folds.z_norm(x_UxD[train_R]).apply(np.concatenate([x_NxD for x_NxD, _, _ in parts]))
+    return Sample(x_NxD, np.concatenate([emotion_N for _, emotion_N, _ in parts]), kind_N)
+
+
+def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdiv")) -> list[RowsFile]:
+    """The first files of the wanted arms (else of up to three) with one fold and seed, or a single file."""
+    there = list(dict.fromkeys(file.arm for file in files))
+    arms = [arm for arm in wanted if arm in there]
+    arms = arms if len(arms) > 1 else there[:3]
+    for first in files:
+        shared = {file.arm: file for file in files if (file.fold, file.seed) == (first.fold, first.seed)}
+        if set(arms) <= set(shared):
+            return [shared[arm] for arm in arms]
+    return [files[0]]
+
+
+def _read(file: RowsFile) -> pd.DataFrame:
+    with file.path.open("rb") as stream:
+        return pd.read_parquet(stream)
+
+
+def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:
+    """Up to `most` of the given rows of each label, at random but always the same ones."""
+    mixed = np.random.default_rng(0).permutation(rows)
+    return np.concatenate([mixed[label_N[mixed] == label][:most] for label in np.unique(label_N[rows])])

@@ -1,0 +1,189 @@
+"""Choices on inner folds: what they are made from, and what they never see."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from etils import epath
+
+from configs.emodb_study import get_config
+from experiments import choose, study
+from experiments.arms import Bench, bench
+from experiments.holes import Holes, gather
+from experiments.settings import CLASSIFIERS, Setting, fixed, grid
+from sergan import writers
+from sergan.augment import Synthetic
+from sergan.classifiers.svm import SvmSettings
+from sergan.errors import UserError
+
+
+@pytest.fixture
+def made(toy):
+    """Four speakers, two emotions, moments only; nothing is trained."""
+    config = get_config("debug")
+    config.arms = ("moments",)
+    config.corpus.classes = ()
+    return study.assemble(config, toy, toy.unlabelled())
+
+
+def setting(amount=1.0, share=0.5):
+    return Setting(amount, 0.0, share, 1e-2, SvmSettings())
+
+
+def synthetic(count=20, kinds=2, share=1.0):
+    own_KxN = np.repeat(np.arange(kinds)[:, None], count, axis=1)
+    x_KxNxD = np.zeros((kinds, count, 6), np.float32)
+    other_KxN = own_KxN if share == 1 else 1 - own_KxN
+    return Synthetic(x_KxNxD, other_KxN, np.full((kinds, count), share), own_KxN)
+
+
+def rows(made, **values):
+    fold = made.folds[0]
+    return Bench(made, fold, np.zeros((len(made.label_U) + 40, 6), np.float32), synthetic(**values))
+
+
+def test_a_task_has_as_many_rows_as_its_amount_says_and_real_rows_have_their_share(made):
+    task = rows(made).task(3, setting(0.75, 0.25), real=True, seed=7)
+    real = task.train_R < len(made.label_U)
+    assert real.sum() == 48 and (~real).sum() == 2 * 18  # 0.75 × 48 / 2 of each class
+    assert task.weight_R[real].sum() == pytest.approx(0.25 * task.weight_R.sum())
+    assert task.weight_R.mean() == pytest.approx(1)
+    np.testing.assert_array_equal(task.label_R[real], made.label_U[task.train_R[real]])
+    assert (task.problem, task.seed, task.fold) == (3, 7, 0)
+    same = rows(made).task(0, setting(0.75, 0.0), real=True, seed=0)
+    assert set(same.weight_R) == {1.0}
+
+
+def test_a_larger_amount_adds_rows_to_those_of_a_smaller_one(made):
+    few, more = (
+        set(rows(made).task(0, setting(amount), real=True, seed=0).train_R) for amount in (0.25, 0.75)
+    )
+    assert few < more
+
+
+def test_synthetic_rows_alone_train_without_any_real_row(made):
+    task = rows(made).task(0, setting(0.5), real=False, seed=0)
+    assert task.train_R.min() >= len(made.label_U)
+
+
+def test_a_mixed_row_counts_for_both_of_its_classes(made):
+    task = rows(made, share=0.75).task(0, setting(0.5), real=False, seed=0)
+    assert len(task.train_R) == 2 * 24
+    for row in set(task.train_R):
+        here = task.train_R == row
+        weights = dict(zip(task.label_R[here], task.weight_R[here], strict=True))
+        assert sorted(weights.values()) == [0.25, 0.75] and set(weights) == {0, 1}
+
+
+def test_more_sets_than_there_are_rows_are_refused(made):
+    with pytest.raises(UserError, match="2 sets need 48 rows of each class, 20 can be made"):
+        rows(made).task(0, setting(2.0), real=True, seed=0)
+
+
+def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others(made):
+    for fold in (made.folds[1], made.inner[2]):
+        ours = bench(made, None, "moments", "train", fold, 0, 5, 0.0)
+        real_R = fold.train_R
+        np.testing.assert_allclose(ours.x_NxD[real_R].mean(axis=0), 0, atol=1e-5)
+        assert ours.synthetic.x_KxNxD.shape == (2, 5, 6)
+        heard = made.source.speakers_U[made.source.speakers_U != fold.held_out[0]]
+        assert ours.synthetic.parent_KxN.max() < len(heard)
+
+
+def test_every_arm_has_the_same_grid_but_for_its_strength():
+    config = get_config()
+    for classifier in CLASSIFIERS:
+        reference = [
+            (s.amount, s.real_share, s.structure, s.regularisation) for s in grid(config, "wdiv", classifier)
+        ]
+        for arm in config.arms:
+            settings = grid(config, arm, classifier)
+            for strength in {s.strength for s in settings}:
+                part = [s for s in settings if s.strength == strength]
+                assert [(s.amount, s.real_share, s.structure, s.regularisation) for s in part] == reference
+        real = {(s.structure, s.regularisation) for s in grid(config, "real", classifier)}
+        assert real == {(structure, r) for _, _, structure, r in reference}
+
+
+def test_the_grids_hold_the_papers_own_settings():
+    """Bao et al.: two hidden layers of 100, dropout 0.2, batch 64; a linear SVM of scikit-learn's own C."""
+    config = get_config()
+    structures = {s.structure for s in grid(config, "wdiv", "dnn")}
+    assert any(s.hidden == (100, 100) and s.dropout == 0.2 and s.batch_size == 64 for s in structures)
+    assert 1.0 in {s.regularisation for s in grid(config, "wdiv", "svm")}
+
+
+def test_the_config_s_own_setting_has_the_strength_of_its_arm():
+    config = get_config()
+    assert fixed(config, "noise", "svm", 2.0).strength == config.noise
+    assert fixed(config, "wdiv", "dnn", 2.0).strength == 0
+
+
+def trials(made, good):
+    """Setting 0 is right half of the time; setting 1 as often as good(inner fold, speaker) says."""
+    lines = []
+    for fold in made.inner:
+        for speaker in fold.held_out:
+            for truth in range(2):
+                for number, hits in ((0, 5), (1, good(fold, speaker))):
+                    lines.append((fold.index, speaker, truth, number, hits, 10))
+    return pd.DataFrame(lines, columns=["fold", "speaker", "truth", "setting", "hits", "total"])
+
+
+def test_a_fold_s_choice_never_counts_its_own_speaker(made):
+    """Setting 1 is perfect on speaker s1 and useless elsewhere: the fold of s1 must not choose it."""
+    frame = trials(made, lambda fold, speaker: 10 if speaker == "s1" else 0)
+    uar = choose.inner_uar(frame, made.folds[0], made.inner, 2)
+    np.testing.assert_allclose(uar, [0.5, 0.0])
+    other = choose.inner_uar(frame, made.folds[1], made.inner, 2)
+    np.testing.assert_allclose(other, [0.5, 1 / 3])
+
+
+def test_a_fold_s_choice_counts_only_what_was_trained_without_its_speaker(made):
+    """Setting 1 is perfect wherever s1 was in training: the fold of s1 must not see that."""
+    frame = trials(made, lambda fold, speaker: 0 if "s1" in fold.held_out else 10)
+    np.testing.assert_allclose(choose.inner_uar(frame, made.folds[0], made.inner, 2), [0.5, 0.0])
+    np.testing.assert_allclose(choose.inner_uar(frame, made.folds[1], made.inner, 2), [0.5, 2 / 3])
+
+
+def test_choices_are_the_best_inner_settings_and_are_kept(made, tmp_path):
+    run = epath.Path(tmp_path)
+    (run / "members.jsonl").write_text("")
+    choices = choose.choose(made, run)
+    assert set(choices) == {
+        ("train", arm, c, f) for arm in ("real", "moments") for c in CLASSIFIERS for f in range(4)
+    }
+    table = writers.read_frame(run / "choices.csv", ("arm", "held_out"))
+    assert len(table) == 16 and set(table.arm) == {"real", "real+moments"}
+    frame = writers.read_frame(run / "choice" / "train_moments.parquet")
+    part = frame[(frame.classifier == "svm") & (frame.speaker != "s3")]
+    part = part[part.fold.isin([fold.index for fold in made.inner if "s3" in fold.held_out])]
+    counts = part.groupby(["setting", "truth"])[["hits", "total"]].sum()
+    expected = (counts.hits / counts.total).groupby("setting").mean().max()
+    row = table[(table.held_out == "s3") & (table.classifier == "svm") & (table.arm == "real+moments")]
+    assert row.inner_uar.item() == pytest.approx(expected, abs=1e-6)
+    stamp = (tmp_path / "choice" / "train_moments.parquet").stat().st_mtime_ns
+    assert choose.choose(made, run) == choices
+    assert (tmp_path / "choice" / "train_moments.parquet").stat().st_mtime_ns == stamp
+
+
+def test_an_amount_that_an_arm_cannot_make_is_a_hole_and_the_rest_goes_on(made, tmp_path):
+    """S has 32 rows in an inner fold, three sets of it need 48 of each class."""
+    made.config.choice.amounts = (1.0, 3.0)
+    run = epath.Path(tmp_path)
+    (run / "members.jsonl").write_text("")
+    choices = choose.choose(made, run)
+    assert {s.amount for key, s in choices.items() if key[1] == "moments"} == {1.0}
+    gather(run)
+    lines = writers.read_lines(run / "holes.jsonl")
+    assert {(line["arm"], line["amount"]) for line in lines} == {("moments", 3.0)}
+    assert "3 sets need 48 rows of each class, 32 can be made" in lines[0]["reason"]
+
+
+def test_holes_are_noted_once(made, tmp_path):
+    holes, part = Holes("train", "smote"), epath.Path(tmp_path) / "choice" / "x.parquet"
+    part.parent.mkdir()
+    for _ in range(3):
+        holes.add(made.folds[0], 1.0, UserError("smote: class 'fear' has 4 rows"))
+    holes.write(part)
+    gather(epath.Path(tmp_path))
+    assert len(writers.read_lines(tmp_path / "holes.jsonl")) == 1

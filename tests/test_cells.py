@@ -1,0 +1,114 @@
+"""What the tables of a report say, cell by cell."""
+
+import numpy as np
+import pandas as pd
+
+from sergan import cells
+from sergan.page import Strong
+
+
+def result(arm, amount=np.nan, **other):
+    row = {
+        "arm": arm,
+        "classifier": "svm",
+        "normalisation": "train",
+        "point": 0,
+        "amount": amount,
+        "seeds": 1,
+    }
+    row |= {"uar": 0.8, "uar_low": 0.75, "uar_high": 0.85, "wa": 0.81}
+    return row | dict.fromkeys(("delta_uar", "delta_low", "delta_high", "p_value"), np.nan) | other
+
+
+def test_chosen_rows_have_no_sets_and_a_clear_difference_is_bold():
+    clear = {"delta_uar": 0.02, "delta_low": 0.01, "delta_high": 0.03, "p_value": 0.0002}
+    table = cells.results(pd.DataFrame([result("real"), result("real+x", **clear)]))
+    assert table.header[2:] == ["Arm", "UAR %", "[95 %]", "WA %", "Difference", "p"]
+    assert table.words == 3
+    assert table.rows[0] == ["train", "svm", "real", "80.0", "[75.0, 85.0]", "81.0", "", ""]
+    assert table.rows[1][-2:] == ["+2.0 [+1.0, +3.0]", "0.001"]
+    assert [isinstance(row[-2], Strong) for row in table.rows] == [False, True]
+
+
+def test_rows_at_fixed_settings_name_their_sets_and_wa_may_have_an_interval():
+    rows = pd.DataFrame([result("real", 0.0, wa_low=0.7, wa_high=0.9)])
+    table = cells.results(rows)
+    assert table.header[3] == "Sets" and table.rows[0][3] == "0"
+    assert table.rows[0][6:8] == ["81.0", "[70.0, 90.0]"]
+
+
+def test_the_paper_stands_beside_the_same_arm_and_classifier():
+    beside = {("real+x", "svm"): (82.5, 81.25)}
+    table = cells.results(pd.DataFrame([result("real"), result("real+x")]), beside)
+    assert table.header[-2:] == ["Paper: UAR %", "WA %"]
+    assert [row[-2:] for row in table.rows] == [["", ""], ["82.50", "81.25"]]
+
+
+def test_an_arm_that_could_not_run_at_all_is_a_row_that_says_so():
+    rows = pd.DataFrame([result("real"), result("real+x")])
+    gaps = [(arm, fold) for arm in ("x", "y") for fold in (0, 0, 11)]
+    holes = [{"normalisation": "train", "arm": arm, "fold": fold} for arm, fold in gaps]
+    marks = cells.hole_marks(holes, rows)
+    assert marks == {
+        ("train", "real+x"): "could not run in 2 folds",
+        ("train", "y"): "could not run in 2 folds",
+    }
+    table = cells.results(rows, marks=marks)
+    assert [row[2] for row in table.rows] == [
+        "real",
+        "real+x (could not run in 2 folds)",
+        "y (could not run in 2 folds)",
+    ]
+    assert set(table.rows[2][3:]) == {""}
+    assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_reasons_that_differ_in_their_numbers_are_one_row():
+    lines = [
+        {
+            "normalisation": "train",
+            "arm": "x",
+            "fold": fold,
+            "held_out": f"c/{fold}",
+            "amount": amount,
+            "emotion": None,
+            "reason": f"{amount:g} sets need {70 + fold} rows",
+        }
+        for fold in range(8)
+        for amount in (3.0, 10.0)
+    ]
+    (row,) = cells.holes([*lines, *lines]).rows
+    assert row[:4] == ["train", "x", "", "3, 10"]
+    assert row[4] == "c/0; c/1; c/2; c/3; c/4; c/5; and 2 more"
+    assert row[5] == "3 sets need 70 rows (and 15 alike)"
+    assert len(cells.holes([*lines, lines[0] | {"reason": "too slow"}]).rows) == 2
+
+
+def test_means_of_the_measures_that_are_there():
+    frame = pd.DataFrame(
+        {
+            "normalisation": ["train"] * 4,
+            "arm": ["gan", "gan", "wdiv", "wdiv"],
+            "fold": [0, 1, 0, 1],
+            "emotion": "fear",
+            "coverage": [0.2, 0.4, 0.5, np.nan],
+            "recall": np.nan,
+            "something": 1.0,
+        }
+    )
+    table = cells.quality(frame)
+    assert table.header == ["Normalisation", "Arm", "Coverage ↑"]
+    assert table.rows == [["train", "gan", "0.300"], ["train", "wdiv", "0.500"]]
+
+
+def test_lines_of_the_choices_break_between_settings_only():
+    made = {"normalisation": "train", "amount": "1 (3); 5 (7)", "setting": "8x8, 2 steps (1); 4 (9)"}
+    table = cells.choices(pd.DataFrame([made]))
+    assert [cell.count(" ") for cell in table.rows[0]] == [0, 0, 1]
+    assert table.header == ["Normalisation", "Sets", "Setting"]
+
+
+def test_groups_start_where_the_first_words_change():
+    table = cells.Cells(["a", "b"], [["x", "1"], ["x", "2"], ["y", "2"], ["x", "2"]], 1)
+    assert cells.firsts(table, 1) == [0, 2, 3]
+    assert cells.firsts(table, 2) == [0, 1, 2, 3]

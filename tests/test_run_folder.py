@@ -1,0 +1,84 @@
+"""A run folder as a report reads it: files of old runs and of new ones, members that do not count."""
+
+import json
+
+import pandas as pd
+import pytest
+from etils import epath
+
+from sergan.run_folder import Missing, Run
+
+
+def line(member, **other):
+    old = {"member": member, "normalisation": "train", "fold": 0, "held_out": "c/1", "seed": 0}
+    return old | {"point": 0, "status": "done"} | other
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that writes members, their losses and empty files of synthetic rows."""
+
+    def write(members, names=()):
+        records = [{"step": 1, "member": m["member"], "cycle": 1.0} for m in members]
+        for name, lines in (("members", members), ("metrics", [*records, {"step": 1, "member": 99}])):
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+        for name in names:
+            (tmp_path / "synthetic" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "synthetic" / name).write_text("")
+        return Run(epath.Path(tmp_path))
+
+    return write
+
+
+def test_synthetic_files_of_old_and_new_runs(run):
+    members = [line(0, normalisation="speaker"), line(1)]
+    names = ["train/fold_01_seed_0_point_0.parquet", "train/wdiv_fold_00_seed_2_point_0.parquet"]
+    names += ["speaker/gan_fold_10_seed_0_point_0.parquet", "train/notes.parquet"]
+    files = run(members, names).synthetic()
+    assert [file[:4] for file in files] == [
+        ("speaker", "gan", 10, 0),
+        ("train", "", 1, 0),
+        ("train", "wdiv", 0, 2),
+    ]
+
+
+def test_synthetic_files_of_members_that_diverged_are_left_out(run):
+    members = [
+        line(0, arm="gan", status="diverged@9"),
+        line(1, arm="wdiv"),
+        line(2, fold=1, status="diverged@9"),
+        line(3, arm="wdiv", fold=2, inner=True, status="diverged@9"),
+    ]
+    names = [f"train/{arm}_fold_00_seed_0_point_0.parquet" for arm in ("gan", "wdiv")]
+    names += ["train/fold_01_seed_0_point_0.parquet", "train/wdiv_fold_02_seed_0_point_0.parquet"]
+    assert [file[1:3] for file in run(members, names).synthetic()] == [("wdiv", 0), ("wdiv", 2)]
+
+
+def test_losses_are_those_of_sound_outer_members(run):
+    members = [line(0), line(1, arm="gan"), line(2, status="diverged@1"), line(3, inner=True)]
+    losses = run(members).losses
+    assert losses[["member", "normalisation", "arm"]].to_numpy().tolist() == [
+        [0, "train", ""],
+        [1, "train", "gan"],
+        [99, "unfinished", ""],
+    ]
+
+
+def test_what_a_member_never_saw_are_one_or_two_speakers(run):
+    folder = run([line(0), line(1, held_out="c/1 c/2", inner=True)])
+    assert folder.held_out(0) == {"c/1"}
+    assert {"c/1", "c/2"} <= folder.held_out(1)
+
+
+def test_quality_without_arms_is_of_one_arm(tmp_path):
+    pd.DataFrame({"normalisation": ["train"], "emotion": ["NA"]}).to_csv(tmp_path / "quality.csv")
+    quality = Run(epath.Path(tmp_path)).quality
+    assert quality[["arm", "emotion"]].to_numpy().tolist() == [["", "NA"]]
+
+
+def test_what_is_needed_and_not_there_is_named(tmp_path):
+    run = Run(epath.Path(tmp_path))
+    assert (run.record, run.members, run.holes, run.choices, run.contrasts) == ({}, [], [], None, None)
+    assert run.corpus == {} and run.losses.empty and run.synthetic() == []
+    with pytest.raises(Missing, match=r"results\.csv is not there yet"):
+        run.need("results")
