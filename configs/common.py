@@ -78,6 +78,10 @@ def base() -> ml_collections.ConfigDict:
     hypers.lr_c = 1e-3
     hypers.lr_cls = 1e-3
 
+    c.sweep = ml_collections.ConfigDict(
+        {name: () for name in hypers}
+    )  # values; the grid of those that have any
+
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk
     training.save_every = 100

@@ -80,6 +80,7 @@ def bench(
     seed: int,
     per_class: int,
     strength: float,
+    point: int = 0,
 ) -> Bench:
     """The rows of one fold with up to `per_class` synthetic ones of each class.
 
@@ -95,7 +96,7 @@ def bench(
     source_R = folds.source_rows(fold, study.source)
     rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
     if arm in LOSSES:
-        member = generators.member(arm, normalisation, fold.index, seed)
+        member = generators.member(arm, normalisation, fold.index, seed, point)
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
         synthetic = _draw(y_KxNxD, source_R, per_class, rng)
     else:

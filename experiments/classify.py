@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from experiments.arms import Bench, answers, bench
 from experiments.choose import Choices
 from experiments.holes import Holes
 from experiments.settings import CLASSIFIERS, Setting, fixed
-from experiments.study import Study
+from experiments.study import LOSSES, Study
 from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
@@ -28,21 +29,36 @@ class Entry:
     amount: float
 
 
+class Job(NamedTuple):
+    """A part of the predictions that is made and kept at once."""
+
+    normalisation: str
+    arm: str
+    point: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A file's."""
+        return f"{self.normalisation}_{self.arm}_{self.seed}" + (f"_{self.point}" if self.point else "")
+
+
 def classify(study: Study, run: epath.Path, choices: Choices) -> None:
-    """Writes predictions.csv; every normalisation, arm and GAN seed is kept as soon as it is done."""
+    """Writes predictions.csv; every normalisation, arm, point and GAN seed is kept as soon as it is done."""
     generators = Generators(study, run)
     jobs = [
-        (normalisation, arm, seed)
+        Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in ("real", *study.arms)
+        for point in range(len(study.points) if arm in LOSSES else 1)
         for seed in range(study.config.gan.seeds)
     ]
-    paths = [run / "predictions" / f"{n}_{arm}_{seed}.parquet" for n, arm, seed in jobs]
+    paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
     with writers.Progress("classifiers", len(jobs) * len(CLASSIFIERS)) as progress:
-        for number, (path, (normalisation, arm, seed)) in enumerate(zip(paths, jobs, strict=True)):
+        for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
             if not path.exists():
-                holes, frames = Holes(normalisation, arm), []
-                part = _Part(study, generators, choices, normalisation, arm, seed, holes)
+                holes, frames = Holes(job.normalisation, job.arm), []
+                part = _Part(study, generators, choices, job, holes)
                 for classifier in CLASSIFIERS:
                     frames.append(part.predictions(classifier))
                     progress(number * len(CLASSIFIERS) + len(frames))
@@ -53,20 +69,13 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
 
 
 class _Part:
-    """The predictions of one normalisation, arm and GAN seed."""
+    """The predictions of one job."""
 
     def __init__(
-        self,
-        study: Study,
-        generators: Generators,
-        choices: Choices,
-        normalisation: str,
-        arm: str,
-        seed: int,
-        holes: Holes,
+        self, study: Study, generators: Generators, choices: Choices, job: Job, holes: Holes
     ) -> None:
         self._study, self._generators, self._choices = study, generators, choices
-        self._normalisation, self._arm, self._seed, self._holes = normalisation, arm, seed, holes
+        self._job, self._holes = job, holes
 
     def predictions(self, classifier: str) -> pd.DataFrame:
         """Of one classifier; what cannot be made is a hole, and the rest goes on."""
@@ -78,7 +87,7 @@ class _Part:
                 for repeat in range(repeats):
                     try:
                         place, rows = benches.get(fold.index, setting.strength)
-                        seed = self._seed * config.seeds + repeat
+                        seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
                     except UserError as error:
                         self._holes.add(fold, setting.amount, error)
@@ -94,15 +103,16 @@ class _Part:
 
     def bench(self, fold: int, strength: float) -> Bench:
         """Rows of a fold for the largest amount that is asked for."""
-        study, arm = self._study, self._arm
+        study, job = self._study, self._job
         where = study.fold(fold)
         amounts = [study.config.amount, *study.config.curve, *study.config.choice.amounts]
         most = max(study.per_class(where, amount) for amount in amounts)
-        return bench(study, self._generators, arm, self._normalisation, where, self._seed, most, strength)
+        of_fold = (job.arm, job.normalisation, where, job.seed, most, strength, job.point)
+        return bench(study, self._generators, *of_fold)
 
     def _settings(self, classifier: str, fold: int) -> Iterator[tuple[Entry, Setting]]:
         """At the config's own settings, then at the chosen one."""
-        study, arm = self._study, self._arm
+        study, arm = self._study, self._job.arm
         both = arm if arm == "real" else f"real+{arm}"
         if arm == "real":
             yield Entry(both, 0.0), fixed(study.config, arm, classifier, 0.0)
@@ -112,7 +122,7 @@ class _Part:
             for amount in study.config.curve or (study.config.amount,):
                 setting = fixed(study.config, arm, classifier, amount)
                 yield Entry(both, float(amount or study.amount)), setting
-        chosen = self._choices.get((self._normalisation, arm, classifier, fold))
+        chosen = self._choices.get((self._job.normalisation, arm, classifier, fold))
         if chosen:
             yield Entry(both, CHOSEN), chosen
 
@@ -125,11 +135,11 @@ class _Part:
                 "speaker": corpus.speakers_U[task.test_R],
                 "fold": task.fold,
                 "seed": task.seed,
-                "point": 0,
+                "point": self._job.point,
                 "arm": entry.arm,
                 "amount": entry.amount,
                 "classifier": classifier,
-                "normalisation": self._normalisation,
+                "normalisation": self._job.normalisation,
                 "truth": corpus.emotions_U[task.test_R],
                 "prediction": classes[answer.label_R],
             }

@@ -7,6 +7,7 @@ import pandas as pd
 from etils import epath
 
 from experiments.arms import Bench, answers, bench
+from experiments.classify import Job
 from experiments.settings import fixed
 from experiments.study import LOSSES, Study
 from experiments.synthesise import Generators
@@ -15,23 +16,24 @@ from sergan.errors import UserError
 
 
 def measure(study: Study, run: epath.Path) -> None:
-    """Writes quality.csv; every normalisation, arm and GAN seed is kept as soon as it is done.
+    """Writes quality.csv; every normalisation, arm, point and GAN seed is kept as soon as it is done.
 
     CycleGANs have their difference of means for all GAN seeds; all else (`config.distances` asks for more
     measures) has the first one. What an arm cannot make is left out: it is among the holes already.
     """
     generators = Generators(study, run)
     jobs = [
-        (normalisation, arm, seed)
+        Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in study.arms
+        for point in range(len(study.points) if arm in LOSSES else 1)
         for seed in range(study.config.gan.seeds if arm in LOSSES else 1)
     ]
-    paths = [run / "quality" / f"{n}_{arm}_{seed}.csv" for n, arm, seed in jobs]
+    paths = [run / "quality" / f"{job.name}.csv" for job in jobs]
     with writers.Progress("quality", len(jobs)) as progress:
         for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
             if not path.exists():
-                lines = [line for fold in study.folds for line in _fold(study, generators, *job, fold)]
+                lines = [line for fold in study.folds for line in _fold(study, generators, job, fold)]
                 writers.write_frame(path, pd.DataFrame(lines))
             progress(number + 1)
     frames = [writers.read_frame(path, ("normalisation", "arm", "emotion")) for path in paths]
@@ -39,13 +41,12 @@ def measure(study: Study, run: epath.Path) -> None:
         writers.write_frame(run / "quality.csv", pd.concat(frames))
 
 
-def _fold(
-    study: Study, generators: Generators, normalisation: str, arm: str, seed: int, fold: folds.Fold
-) -> list[dict[str, object]]:
+def _fold(study: Study, generators: Generators, job: Job, fold: folds.Fold) -> list[dict[str, object]]:
+    normalisation, arm, point, seed = job
     rows = study.per_class(fold, study.config.amount)
     strength = fixed(study.config, arm, "svm", 0.0).strength
     try:
-        made = bench(study, generators, arm, normalisation, fold, seed, rows, strength)
+        made = bench(study, generators, arm, normalisation, fold, seed, rows, strength, point)
     except UserError:
         return []
     assert made.synthetic is not None
@@ -63,6 +64,7 @@ def _fold(
             "arm": arm,
             "fold": fold.index,
             "seed": seed,
+            "point": point,
             "emotion": emotion,
             "target_synthetic": distances.mean_abs_difference(
                 target, unit.apply(z_norm.invert(synthetic_NxD))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+import pandas as pd
 from etils import epath
 
 from sergan import writers
@@ -57,6 +58,9 @@ class _Stages:
             )
         if not (run / "features.parquet").exists():
             study.keep(resolved, run)
+        if len(resolved.points) > 1:
+            points = [{"point": i} | point for i, point in enumerate(resolved.points)]
+            writers.write_frame(run / "points.csv", pd.DataFrame(points))
         size = self._record["members_per_group"]
         self._timed("train", lambda: train.train(resolved, run, size))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
@@ -227,6 +231,7 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         f"folds: {len(resolved.folds)}, one for each held-out {config.protocol.replace('_', ' and ')}",
         f"CycleGANs: {len(resolved.members)} members of {gan.emotions} emotions, "
         f"{gan.pretrain_steps} + {gan.steps} steps each, {mebibytes:.0f} MiB each, {size} at a time",
+        f"sweep: {_sweep(resolved.points)}",
         f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
         f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
         f"choice: {_choice(config, len(resolved.inner))}",
@@ -234,6 +239,13 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         f"{config.seeds} DNN seeds for each",
     ]
     return "\n".join(lines)
+
+
+def _sweep(points: list[dict[str, float]]) -> str:
+    if len(points) == 1:
+        return "none"
+    grid = {name: list(dict.fromkeys(point[name] for point in points)) for name in points[0]}
+    return f"{len(points)} points of {', '.join(f'{name} {values}' for name, values in grid.items())}"
 
 
 def _choice(config: ml_collections.ConfigDict, inner: int) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class Study:
     """The resolved study.
 
     `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `inner` are the folds on which
-    settings are chosen, none where nothing is; `members` are all CycleGANs that are to be trained.
+    settings are chosen, none where nothing is; `points` are the swept hypers' values, one empty point without
+    a sweep; `members` are all CycleGANs that are to be trained.
     """
 
     config: Any
@@ -33,6 +35,7 @@ class Study:
     source: FeatureTable
     folds: list[Fold]
     inner: list[Fold]
+    points: list[dict[str, float]]
     gan: GanConfig
     members: list[Member]
 
@@ -128,10 +131,13 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     splits = _splits(config, corpus, source, classes)
     inner = folds.pairs(corpus, splits, classes) if config.choice.amounts else []
     gan = gan_config(config, len(corpus.names_D), splits, classes)
-    point = {name: float(value) for name, value in config.hypers.items()}
+    hypers = {name: float(value) for name, value in config.hypers.items()}
+    points = sweep_points(config)
     losses = tuple(loss for loss in LOSSES if loss in arms(config))
-    plan = members.plan(losses, tuple(config.normalisations), splits + inner, config.gan.seeds, [point])
-    study = Study(config, classes, corpus, source, splits, inner, gan, plan)
+    plan = members.plan(
+        losses, tuple(config.normalisations), splits + inner, config.gan.seeds, [hypers | p for p in points]
+    )
+    study = Study(config, classes, corpus, source, splits, inner, points, gan, plan)
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
         if not 1 <= want <= have:
@@ -146,6 +152,8 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
 
 def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
     """The folds of `config.protocol`."""
+    if config.choice.amounts and len(sweep_points(config)) > 1:
+        raise UserError("config.sweep and config.choice.amounts: not both, inner folds have one point only")
     if config.protocol == "speaker":
         return folds.loso(corpus, classes)
     if config.corpus.name not in CORPORA or config.choice.amounts:
@@ -164,6 +172,13 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
 def arms(config: Any) -> tuple[str, ...]:
     """`config.arms`, or the CycleGANs of `config.gan.loss`."""
     return tuple(config.arms) or (config.gan.loss,)
+
+
+def sweep_points(config: Any) -> list[dict[str, float]]:
+    """The grid of the values in `config.sweep`, each point once."""
+    swept = {name: [float(v) for v in values] for name, values in config.sweep.items() if len(values)}
+    points = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+    return [point for i, point in enumerate(points) if point not in points[:i]]
 
 
 def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> None:
@@ -237,6 +252,7 @@ def check(config: Any) -> None:
         "dnn.l2": config.dnn.l2,
     } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
+    zero_or_more |= _several(config, *(f"sweep.{name}" for name in config.sweep))
     for key, value in zero_or_more.items():
         if not 0 <= value < float("inf"):
             raise UserError(f"config.{key} must be 0 or more, it is {value}")

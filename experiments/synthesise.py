@@ -24,11 +24,11 @@ class Generators:
         self._study, self._run = study, run
         self._transfer = synthesis.make_transfer(study.gan)  # the losses share the generators' structure
         self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
-        self._members = {(m.loss, m.normalisation, m.fold, m.seed): m for m in study.members if m.point == 0}
+        self._members = {(m.loss, m.normalisation, m.fold, m.seed, m.point): m for m in study.members}
 
-    def member(self, loss: str, normalisation: str, fold: int, seed: int) -> Member:
-        """The member that trained with a loss on a fold; inner folds have those of the first seed only."""
-        return self._members[loss, normalisation, fold, seed]
+    def member(self, loss: str, normalisation: str, fold: int, seed: int, point: int) -> Member:
+        """The member that trained with a loss on a fold; inner folds have the first seed and point only."""
+        return self._members[loss, normalisation, fold, seed, point]
 
     def trained(self, member: Member) -> bool:
         """Whether the member's training has come to its end, or to its divergence."""
@@ -76,10 +76,10 @@ def _restored(gan: GanConfig, run: epath.Path, group: int, size: int) -> Any:
 
 
 def synthesise(study: Study, run: epath.Path) -> None:
-    """Writes S through the generators of every outer member, a Parquet file each."""
+    """Writes S through the generators of every outer member of the first point, a Parquet file each."""
     generators = Generators(study, run)
     seeds = study.config.synthetic_seeds or study.config.gan.seeds
-    wanted = [m for m in study.members if not study.fold(m.fold).inner and m.seed < seeds]
+    wanted = [m for m in study.members if not study.fold(m.fold).inner and m.seed < seeds and m.point == 0]
     with writers.Progress("synthesis", len(wanted)) as progress:
         for done, member in enumerate(wanted, start=1):
             path = synthetic_path(run, member)
@@ -106,19 +106,15 @@ def synthesise_more(
     """Writes exactly `per_class` rows of each emotion to `out`, trains nothing; returns the number of rows.
 
     The rows are spread evenly over the folds' members of the study's last loss ("wdiv" where there are both)
-    and first normalisation, those that diverged left out; within a member they come from different rows of
-    `source`, none of the fold's held-out speaker.
+    and first normalisation and point, those that diverged left out; within a member they come from different
+    rows of `source`, none of the fold's held-out speaker.
 
     Raises:
       UserError: an unfinished training, or more rows than members × rows of `source`.
     """
     generators = Generators(study, run)
-    normalisation, loss = study.config.normalisations[0], study.members[-1].loss if study.members else ""
-    wanted = [
-        m
-        for m in study.members
-        if (m.normalisation, m.loss) == (normalisation, loss) and not study.fold(m.fold).inner
-    ]
+    outer = [m for m in study.members if not study.fold(m.fold).inner and m.point == 0]
+    wanted = [m for m in outer if (m.normalisation, m.loss) == (outer[0].normalisation, outer[-1].loss)]
     missing = [m for m in wanted if not generators.trained(m)]
     if missing or not wanted:
         raise UserError(
@@ -136,7 +132,7 @@ def synthesise_more(
             f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
-    x_SxD = folds.by_speaker(source) if normalisation == "speaker" else source.x_UxD
+    x_SxD = folds.by_speaker(source) if wanted[0].normalisation == "speaker" else source.x_UxD
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
         rng = np.random.default_rng([member.seed, member.fold, member.point])

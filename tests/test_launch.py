@@ -54,7 +54,7 @@ def run(tmp_path_factory):
 
 def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
     studies = {path.name for path in (ROOT / "configs").glob("*.py")} - {"common.py", "__init__.py"}
-    assert studies == {"emodb_wdiv.py", "emodb_study.py", "emodb_texts.py"}
+    assert studies == {"emodb_wdiv.py", "emodb_study.py", "emodb_texts.py", "emodb_ablations.py"}
 
 
 def test_the_run_folder_is_the_contract(run):
@@ -169,6 +169,25 @@ def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
     contrasts = pd.read_csv(run / "contrasts.csv")
     assert set(contrasts.a) == {"real+wdiv"} and len(contrasts) == 4 * 2
     assert "chosen" in (run / "report.html").read_text() and not list(run.rglob("*.partial"))
+
+
+def test_a_sweep_has_a_row_for_each_point(tmp_path):
+    run = tmp_path / "run"
+    code, _, err = launch("--config=configs/emodb_ablations.py:debug", f"--workdir={run}")
+    assert code == 0, err
+    points = pd.read_csv(run / "points.csv")
+    assert len(points) == 4 and {"point", "lambda_cyc", "lambda_cls"} == set(points.columns)
+    results = pd.read_csv(run / "results.csv")
+    assert set(results[results.arm == "real"].point) == {0}
+    assert set(results[results.arm == "real+wdiv"].point) == {0, 1, 2, 3}
+    assert results[results.arm == "real+wdiv"].delta_uar.notna().all()
+    both = results[(results.arm == "wdiv") & (results.classifier == "svm")]
+    assert both.uar.nunique() > 1
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert len(members) == 40
+    for member in members:
+        swept = points.set_index("point").loc[member["point"]].to_dict()
+        assert swept.items() <= member["hypers"].items()
 
 
 def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):

@@ -54,6 +54,8 @@ def refused(config, match):
         ("normalisations", ("train", "train"), "config.normalisations names one twice"),
         ("arms", ("wdiv", "smoke"), "config.arms: 'smoke' is none of .*smote.*wdiv"),
         ("arms", ("wdiv", "wdiv"), "config.arms names one twice"),
+        ("sweep.lambda_cyc", (1.0, -1.0), r"config.sweep.lambda_cyc\[1\] must be 0 or more, it is -1"),
+        ("protocol", "session", "config.protocol: 'session' is none of speaker, speaker_text"),
         ("curve", (1.0, 0.0), r"config.curve\[1\] must be above 0, it is 0"),
         ("choice.real_share", (0.5, 1.0), r"config.choice.real_share\[1\] must lie between 0 and 1"),
         ("choice.hidden", ((100, 0),), r"config.choice.hidden\[0\] are widths"),
@@ -81,6 +83,25 @@ def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config)
     study.prepare(config)
     config.choice.amounts = (1.0,)
     refused(config, "config.choice.C is empty")
+
+
+def test_a_sweep_is_a_grid_of_points_and_its_members(config):
+    config.sweep.lambda_cyc = (0.5, 5, 0.5)
+    config.sweep.lambda_cls = (0.0, 2.0)
+    config.gan.seeds = 2
+    made = study.prepare(config)
+    grid = [{"lambda_cyc": a, "lambda_cls": b} for a in (0.5, 5.0) for b in (0.0, 2.0)]
+    assert all(point in grid for point in made.points) and len(made.points) == 4
+    assert len(made.members) == 2 * 4 * 2 * 10
+    for member in made.members:
+        values = dict(member.hypers)
+        assert made.points[member.point].items() <= values.items() and values["penalty_p"] == 6
+
+
+def test_a_sweep_and_a_choice_are_not_made_at_once(config):
+    config.sweep.lambda_cyc = (0.5, 5.0)
+    config.choice.amounts = (1.0,)
+    refused(config, "config.sweep and config.choice.amounts: not both")
 
 
 def test_clips_from_disk_make_the_same_study_as_the_embedded_rows(config, clips):

@@ -1,0 +1,100 @@
+"""One choice of the method varied at a time: sweeps of batched members, or another structure.
+
+python launch.py --config=configs/emodb_ablations.py:lambda_cyc      and so for every preset below
+python launch.py --config=configs/emodb_ablations.py:debug           every code path in about a minute
+
+Sweeps: lambda_cyc, lambda_cls, lambda_id, penalty, smoothing. Structures: default, pretrained, plain,
+updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisation.
+"""
+
+import ml_collections
+
+from configs.common import base
+
+
+def get_config(arg: str = "default") -> ml_collections.ConfigDict:
+    """The study of one preset; all share members' sizes, schedule, amounts and classifiers."""
+    presets = {
+        "default": lambda _: None,
+        "lambda_cyc": _lambda_cyc,
+        "lambda_cls": _lambda_cls,
+        "lambda_id": _lambda_id,
+        "penalty": _penalty,
+        "smoothing": _smoothing,
+        "pretrained": _pretrained,
+        "plain": _plain,
+        "updates_1_1": _updates_1_1,
+        "updates_1_4": _updates_1_4,
+        "corpus": _corpus,
+        "debug": _debug,
+    }
+    if arg not in presets:
+        raise ValueError(f"no preset {arg!r} in configs/emodb_ablations.py; there are {', '.join(presets)}")
+    config = base()
+    config.normalisations = ("train",)
+    config.gan.seeds = 1
+    config.amount = 5.0
+    config.distances = True
+    config.synthetic_seeds = 1
+    config.dnn.dropout = 0.2
+    config.dnn.steps = 200
+    presets[arg](config)
+    return config
+
+
+def _lambda_cyc(config: ml_collections.ConfigDict) -> None:
+    config.sweep.lambda_cyc = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def _lambda_cls(config: ml_collections.ConfigDict) -> None:
+    config.sweep.lambda_cls = (0.0, 0.5, 1.0, 2.0, 5.0)
+
+
+def _lambda_id(config: ml_collections.ConfigDict) -> None:
+    config.hypers.lambda_id = 1.0  # computed at all
+    config.sweep.lambda_id = (0.0, 0.5, 2.5, 5.0)
+
+
+def _penalty(config: ml_collections.ConfigDict) -> None:
+    config.sweep.penalty_k = (1.0, 2.0, 10.0)
+    config.sweep.penalty_p = (2.0, 6.0)
+
+
+def _smoothing(config: ml_collections.ConfigDict) -> None:
+    config.arms = ("gan",)
+    config.sweep.smoothing = (0.8, 0.9, 1.0)
+
+
+def _pretrained(config: ml_collections.ConfigDict) -> None:
+    config.gan.residual = False
+    config.gan.pretrain_epochs = 200
+
+
+def _plain(config: ml_collections.ConfigDict) -> None:
+    config.gan.residual = False
+
+
+def _updates_1_1(config: ml_collections.ConfigDict) -> None:
+    config.gan.generator_updates = 1
+
+
+def _updates_1_4(config: ml_collections.ConfigDict) -> None:
+    config.gan.generator_updates = 1
+    config.gan.critic_updates = 4
+
+
+def _corpus(config: ml_collections.ConfigDict) -> None:
+    config.source = "corpus"
+
+
+def _debug(config: ml_collections.ConfigDict) -> None:
+    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
+    config.gan.epochs = 4
+    config.training.log_every = 2
+    config.training.save_every = 4
+    config.seeds = 1
+    config.amount = 1.0
+    config.dnn.hidden = (8,)
+    config.dnn.steps = 20
+    config.sweep.lambda_cyc = (0.5, 5.0)
+    config.sweep.lambda_cls = (0.0, 2.0)
