@@ -48,6 +48,7 @@ def base() -> ml_collections.ConfigDict:
     gan.seeds = 2
     gan.generator = (64, 64)
     gan.critic = (64, 64)
+    gan.critic_heads = False  # a critic for each group of features, averaged
     gan.classifier = (64, 64)
     gan.residual = True
     gan.slope = 0.2

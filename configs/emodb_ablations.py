@@ -4,7 +4,7 @@ python launch.py --config=configs/emodb_ablations.py:lambda_cyc      and so for 
 python launch.py --config=configs/emodb_ablations.py:debug           every code path in about a minute
 
 Sweeps: lambda_cyc, lambda_cls, lambda_id, penalty, smoothing. Structures: default, pretrained, plain,
-updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisation.
+heads, updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisation.
 """
 
 import ml_collections
@@ -23,6 +23,7 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
         "smoothing": _smoothing,
         "pretrained": _pretrained,
         "plain": _plain,
+        "heads": _heads,
         "updates_1_1": _updates_1_1,
         "updates_1_4": _updates_1_4,
         "corpus": _corpus,
@@ -72,6 +73,10 @@ def _pretrained(config: ml_collections.ConfigDict) -> None:
 
 def _plain(config: ml_collections.ConfigDict) -> None:
     config.gan.residual = False
+
+
+def _heads(config: ml_collections.ConfigDict) -> None:
+    config.gan.critic_heads = True
 
 
 def _updates_1_1(config: ml_collections.ConfigDict) -> None:

@@ -130,7 +130,7 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     classes = _classes(config, corpus)
     splits = _splits(config, corpus, source, classes)
     inner = folds.pairs(corpus, splits, classes) if config.choice.amounts else []
-    gan = gan_config(config, len(corpus.names_D), splits, classes)
+    gan = gan_config(config, corpus.names_D, splits, classes)
     hypers = {name: float(value) for name, value in config.hypers.items()}
     points = sweep_points(config)
     losses = tuple(loss for loss in LOSSES if loss in arms(config))
@@ -274,7 +274,9 @@ def _several(config: Any, *keys: str) -> dict[str, Any]:
     return named
 
 
-def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, ...]) -> GanConfig:
+def gan_config(
+    config: Any, names_D: tuple[str, ...], splits: list[Fold], classes: tuple[str, ...]
+) -> GanConfig:
     """The static part of the CycleGANs. An epoch is a pass over the mean number of rows of an emotion.
 
     Raises:
@@ -295,11 +297,12 @@ def gan_config(config: Any, width: int, splits: list[Fold], classes: tuple[str, 
                 f"config.{key} comes to {count} steps, not a multiple of config.training.log_every={chunk}"
             )
     return GanConfig(
-        features=width,
+        features=len(names_D),
         emotions=len(classes),
         loss=gan.loss,
         generator=tuple(gan.generator),
         critic=tuple(gan.critic),
+        heads=features.groups(names_D) if gan.critic_heads else (),
         classifier=tuple(gan.classifier),
         residual=gan.residual,
         slope=gan.slope,

@@ -25,6 +25,7 @@ class GanConfig:
     loss: str  # "wdiv" | "gan"
     generator: tuple[int, ...]
     critic: tuple[int, ...]
+    heads: tuple[tuple[int, ...], ...]  # feature groups with a critic each; none: one critic for all
     classifier: tuple[int, ...]
     residual: bool
     slope: float
@@ -78,7 +79,9 @@ def make_nets(config: GanConfig) -> Nets:
     d, slope = config.features, config.slope
     return Nets(
         gen=nets.build(d, config.generator, d, slope=slope, dropout=config.dropout, residual=config.residual),
-        critic=nets.build(d, config.critic, 1, slope=slope),
+        critic=nets.build_heads(config.heads, config.critic, slope=slope)
+        if config.heads
+        else nets.build(d, config.critic, 1, slope=slope),
         cls=nets.build(d, config.classifier, config.emotions, slope=slope),
     )
 

@@ -6,6 +6,7 @@ import io
 import logging
 import multiprocessing
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -28,6 +29,16 @@ Progress = Callable[[int, int], Any]
 
 _log = logging.getLogger(__name__)
 _CHUNK = 4  # clips handed to a process at a time
+
+
+def groups(names_D: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """Places of the features by what they measure: a group for each low-level descriptor with 100 or more
+    functionals (in IS10 MFCC, log Mel bands, line spectral pairs), and one for all others (prosody)."""
+    kinds = [re.split(r"_sma|\[", name)[0] for name in names_D]
+    large = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) >= 100]
+    parts = [tuple(i for i, kind in enumerate(kinds) if kind == wanted) for wanted in large]
+    parts.append(tuple(i for i, kind in enumerate(kinds) if kind not in large))
+    return tuple(part for part in parts if part)
 
 
 def feature_set(name: str) -> str:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sergan import cyclegan, members
+from sergan import cyclegan, members, nets
 from sergan.cyclegan import GanConfig
 from sergan.folds import loso, min_max
 from sergan.members import Member, View
@@ -30,6 +30,7 @@ CONFIG = GanConfig(
     loss="wdiv",
     generator=(16,),
     critic=(16,),
+    heads=(),
     classifier=(8,),
     residual=True,
     slope=0.2,
@@ -184,6 +185,24 @@ def test_pretraining_lowers_the_reconstruction_error_of_plain_generators(toy):
         losses.append(float(np.mean(metrics["cycle"])))
     assert losses[-1] < 0.5 * losses[0]
     assert np.asarray(state.step)[0] == 100
+
+
+def test_a_critic_with_heads_is_the_mean_of_critics_of_its_groups():
+    groups = ((0, 2), (1, 3, 4, 5))
+    critic = cyclegan.make_nets(replace(CONFIG, heads=groups)).critic
+    params = critic.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (5, 6))
+    alone = [
+        nets.build(len(g), (16,), 1).apply(params[f"head_{i}"], x[:, list(g)]) for i, g in enumerate(groups)
+    ]
+    np.testing.assert_allclose(critic.apply(params, x), (alone[0] + alone[1]) / 2, rtol=1e-6)
+
+
+def test_a_critic_with_heads_trains(toy):
+    plan, views, source = group(toy)
+    config = replace(CONFIG, heads=((0, 1), (2, 3, 4, 5)))
+    state, metrics = run(config, plan, views, source, toy.x_UxD)
+    assert state.finite.all() and np.isfinite(metrics["penalty_T"]).all()
 
 
 def test_the_learning_rate_falls_by_its_factor_every_decay_steps_after_pretraining():

@@ -335,3 +335,12 @@ def test_wrong_sources(cache, tmp_path):
     tables.write(other, tmp_path / "t.npz")
     with pytest.raises(UserError, match=r"t\.npz: other feature columns.*1 missing \(.*\); 1 extra \(x\)"):
         source_table(str(tmp_path / "t.npz"), corpus, "IS10", cache)
+
+
+def test_is10_has_four_groups_of_features():
+    names = data.load("emodb", "IS10").names_D
+    parts = features.groups(names)
+    assert sorted(map(len, parts)) == [280, 336, 336, 630]
+    assert sorted(i for part in parts for i in part) == list(range(1582))
+    assert all("mfcc" in names[i] for i in next(part for part in parts if len(part) == 630))
+    assert any("F0final" in names[i] for i in parts[-1])

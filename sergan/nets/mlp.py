@@ -71,3 +71,24 @@ def build(
         return y
 
     return Net(init, apply)
+
+
+def build_heads(groups: tuple[tuple[int, ...], ...], hidden: tuple[int, ...], *, slope: float = 0.2) -> Net:
+    """A critic with a head for each group of features, whose outputs are averaged: x_BxD -> y_Bx1.
+
+    What a PatchGAN critic (Shilandari 2022) can mean on a vector: each head judges its own part of it.
+    """
+    heads = [build(len(group), hidden, 1, slope=slope) for group in groups]
+
+    def init(key: jax.Array) -> Params:
+        keys = jax.random.split(key, len(heads))
+        return {f"head_{i}": head.init(keys[i]) for i, head in enumerate(heads)}
+
+    def apply(params: Params, x_BxD: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        parts = [
+            head.apply(params[f"head_{i}"], x_BxD[:, jnp.array(group)], dropout_key)
+            for i, (head, group) in enumerate(zip(heads, groups, strict=True))
+        ]
+        return jnp.mean(jnp.stack(parts), axis=0)
+
+    return Net(init, apply)

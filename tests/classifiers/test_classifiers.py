@@ -73,6 +73,17 @@ def test_a_dnn_alone_equals_itself_among_others():
         np.testing.assert_allclose(together[i].probability_RxC, alone.probability_RxC, atol=2e-4)
 
 
+def test_more_dnns_than_a_group_holds_are_each_as_if_alone():
+    x, _ = blobs(0)
+    tasks = [task(seed=seed, train=40 - seed) for seed in range(17)]
+    assert dnn._group_length(17) == 9
+    together = dnn.fit_predict(DNN, [x], tasks, 3)
+    assert len(together) == 17
+    for i in (0, 8, 9, 16):
+        alone = dnn.fit_predict(DNN, [x], [tasks[i]], 3)[0]
+        np.testing.assert_allclose(together[i].probability_RxC, alone.probability_RxC, atol=2e-4)
+
+
 def test_a_dnn_never_sees_rows_that_are_not_its_own():
     x, _ = blobs(0)
     spoilt = x.copy()
