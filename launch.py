@@ -3,7 +3,7 @@
 python launch.py --config=configs/emodb_wdiv.py[:preset] [--config.key=value ...] [--workdir=RUN]
 python launch.py --config=... --mode=inspect
 python launch.py --mode=synthesize --workdir=RUN --out=FILE.parquet --per_class=200 [--source=PATH]
-python launch.py --mode=report --workdir=RUN
+python launch.py --mode=report --workdir=RUN[,RUN2,... --out=FOLDER]
 """
 
 import shlex
@@ -21,7 +21,9 @@ from sergan.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
 MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
 WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
-OUT = flags.DEFINE_string("out", "", "Where synthesize writes: .parquet, .csv or .npz.")
+OUT = flags.DEFINE_string(
+    "out", "", "Where synthesize writes (.parquet, .csv, .npz), or report its comparison."
+)
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
 SOURCE = flags.DEFINE_string(
     "source", "", "Other speech for synthesize: a folder of audio or a feature table."
@@ -43,7 +45,7 @@ def dispatch(command: str) -> str:
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
-        return run.report(epath.Path(WORKDIR.value))
+        return run.report([epath.Path(part) for part in WORKDIR.value.split(",")], OUT.value)
     if not OUT.value:
         raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz)")
     return run.synthesize(epath.Path(WORKDIR.value), epath.Path(OUT.value), PER_CLASS.value, SOURCE.value)

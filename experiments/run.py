@@ -113,8 +113,13 @@ def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> 
         return resolved
 
 
+def _points(run: epath.Path) -> pd.DataFrame | None:
+    path = run / "points.csv"
+    return writers.read_frame(path) if path.exists() else None
+
+
 def _closing(run: epath.Path, report: Any, what: str) -> str:
-    table = report.table_text(writers.read_frame(run / "results.csv"))
+    table = report.table_text(writers.read_frame(run / "results.csv"), _points(run))
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 
@@ -255,12 +260,18 @@ def _choice(config: ml_collections.ConfigDict, inner: int) -> str:
     return f"on {inner} inner folds, among {keys}"
 
 
-def report(workdir: epath.Path) -> str:
-    """Writes the report of a run folder anew, finished or not."""
+def report(workdirs: list[epath.Path], out: str) -> str:
+    """Writes the report of a run folder anew, finished or not; of several the page that compares them.
+
+    `out` is the folder of that page, the first run folder if empty.
+    """
     from sergan import report
 
-    open_run(workdir)
-    return f"{report.write(workdir)}"
+    for workdir in workdirs:
+        open_run(workdir)
+    if len(workdirs) == 1:
+        return f"{report.write(workdirs[0])}"
+    return f"{report.compare(workdirs, epath.Path(out or workdirs[0]))}"
 
 
 def default_workdir(config_name: str, overrides: dict[str, Any]) -> epath.Path:

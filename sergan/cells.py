@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sergan import comparison
+from sergan import comparison, sweep
 from sergan.page import Strong, percent
 
 
@@ -40,7 +40,9 @@ MEASURES = {
         "Fréchet ↓",
         1,
         "squared Fréchet distance of two normal distributions with shrunk covariances, fitted to real and "
-        "synthetic rows; lower is better, and comparable between equally many rows only",
+        "synthetic rows; lower is better, but only to compare arms with equally many rows: at these sample "
+        "sizes it is far from 0 even for rows of equal distribution (two sets of other people's rows of one "
+        "speech corpus give about 700)",
     ),
     "mmd": Measure("MMD² ↓", 4, "squared maximum mean discrepancy; lower is better, about 0 is none"),
     "mmd_p": Measure("MMD p ↑", 3, "its p value among random relabellings; a small one: the two differ"),
@@ -60,7 +62,8 @@ MEASURES = {
         "Two-sample → ½",
         3,
         "balanced accuracy of a classifier that tells real from synthetic rows; 0.5 is best, they cannot be "
-        "told apart; below 0.5 synthetic rows repeat or mix the real ones",
+        "told apart, and neither direction is simply better: towards 1 they differ; far below 0.5 synthetic "
+        "rows are near-copies of real ones (a copy of a held-out row is in training with the other label)",
     ),
     "agreement": Measure(
         "Agreement ↑",
@@ -89,6 +92,7 @@ def results(
     rows: pd.DataFrame,
     beside: Mapping[tuple[str, str], tuple[float, float]] | None = None,
     marks: Mapping[tuple[str, str], str] | None = None,
+    points: pd.DataFrame | None = None,
 ) -> Cells:
     """The rows of results.csv; sweep points and sets are named only where there are any to tell apart.
 
@@ -96,10 +100,14 @@ def results(
       rows: those that count.
       beside: published (UAR, WA) in per cent by arm and classifier.
       marks: said of an arm by normalisation and arm; one without rows gets rows that say so.
+      points: the values of the sweep's points, which are then named by them.
     """
     marks = marks or {}
-    rows = comparison.with_missing(rows, marks)
-    chosen, several = comparison.has_choice(rows), rows["point"].nunique() > 1
+    chosen, rows = comparison.has_choice(rows), comparison.with_missing(rows, marks)
+    several = rows["point"].nunique() > 1 or points is not None
+    if points is not None:
+        rows = comparison.in_order(rows.sort_values("point", kind="stable"))
+        rows = rows.assign(point=sweep.labels(rows, points))
     whole = "wa_low" in rows  # WA has an interval too
     words = ["normalisation", "classifier", "arm"] + ["point"] * several
     header = [*(name.capitalize() for name in words), *["Sets"] * (not chosen)]
@@ -109,7 +117,6 @@ def results(
     for row in rows.to_dict("records"):
         mark = marks.get((row["normalisation"], row["arm"]), "")
         p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
-        difference = "" if pd.isna(row["delta_uar"]) else _difference(row)
         cells = [str(row[name]) for name in words]
         cells[2] += f" ({mark})" * bool(mark)
         if pd.isna(row["seeds"]):
@@ -118,7 +125,7 @@ def results(
         cells += [f"{row['amount']:g}"] * (not chosen)
         cells += [percent(row["uar"]), _interval(row, "uar"), percent(row["wa"])]
         cells += [_interval(row, "wa") for _ in range(whole)]
-        cells += [Strong(difference) if comparison.verdict(row) != "open" else difference, p_value]
+        cells += [_marked(row), p_value]
         paper = (beside or {}).get((row["arm"], row["classifier"]), (np.nan, np.nan))
         lines.append(cells + [_decimals(value, 2) for value in paper] * bool(beside))
     return Cells(header, lines, len(words))
@@ -211,14 +218,51 @@ def measures(quality: pd.DataFrame) -> list[str]:
     return [name for name in MEASURES if name in quality and quality[name].notna().any()]
 
 
-def quality(frame: pd.DataFrame) -> Cells:
-    """Means of every measure over folds, seeds and emotions for each arm and normalisation."""
-    names = measures(frame)
+def quality(frame: pd.DataFrame, points: pd.DataFrame | None = None) -> Cells:
+    """Means of every measure over folds, seeds and emotions for each arm, sweep point and normalisation."""
+    names, words = measures(frame), ["normalisation", "arm"]
+    if points is not None and "point" in frame:
+        frame, words = frame.assign(point=sweep.labels(frame, points)), [*words, "point"]
     rows = [
         [*map(str, cell), *(_decimals(part[name].mean(), MEASURES[name].decimals) for name in names)]
-        for cell, part in frame.groupby(["normalisation", "arm"], sort=False)
+        for cell, part in frame.groupby(words, sort=False)
     ]
-    return Cells(["Normalisation", "Arm", *(MEASURES[name].heading for name in names)], rows, 2)
+    header = [name.capitalize() for name in words]
+    return Cells([*header, *(MEASURES[name].heading for name in names)], rows, len(words))
+
+
+def swept(rows: pd.DataFrame, real: pd.DataFrame, points: pd.DataFrame) -> Cells:
+    """Rows of `sweep.rows` of one normalisation by arm and point, after `real`; classifiers side by side."""
+    classifiers, names = list(dict.fromkeys(rows["classifier"])), [n for n in sweep.MEASURES if n in rows]
+    keys = [str(key) for key in points.columns.drop("point")]
+    header, shown = ["Arm", *keys], f"UAR{_TOGETHER}% [95{_TOGETHER}%]"
+    header += [f"{name.upper()}: {what}" for name in classifiers for what in (shown, "difference")]
+    header += [*(MEASURES[name].heading for name in names), "Diverged"]
+    values = points.set_index("point")[keys]
+    lines = [["real", *[""] * len(keys), *_beside(real, classifiers), *[""] * (len(names) + 1)]]
+    for (arm, point), part in rows.groupby(["arm", "point"], sort=False):
+        row = part.iloc[0]
+        place = [sweep.number(value) for value in values.loc[point]]
+        found = [_decimals(row[name], MEASURES[name].decimals) for name in names]
+        lines.append([arm, *place, *_beside(part, classifiers), *found, _lost(row)])
+    return Cells(header, lines, 1)
+
+
+def runs(rows: pd.DataFrame, settings: Mapping[str, Mapping[str, str]]) -> Cells:
+    """The rows of `runs.rows`, with the columns `settings`: key -> run -> value."""
+    names = [name for name in sweep.MEASURES if name in rows and rows[name].notna().any()]
+    header = ["Normalisation", "Classifier", "Arm", "Run", *settings, "Sets", "UAR %", "[95 %]", "Difference"]
+    header += [*(MEASURES[name].heading for name in names), "Diverged", "Training s"]
+    lines = []
+    for row in rows.to_dict("records"):
+        words = [row["normalisation"], row["classifier"], row["arm"], row["run"]]
+        words += [values.get(row["run"], "") for values in settings.values()]
+        sets = "chosen" if pd.isna(row["amount"]) else f"{row['amount']:g}"
+        found = [_decimals(row[name], MEASURES[name].decimals) for name in names]
+        seconds = _decimals(row["seconds"], 0)
+        lines.append([*words, sets, percent(row["uar"]), _interval(row, "uar"), _marked(row), *found])
+        lines[-1] += [_lost(row), seconds]
+    return Cells(header, lines, 4 + len(settings))
 
 
 def transfer(frame: pd.DataFrame, by: str) -> Cells:
@@ -253,6 +297,27 @@ def speakers(frame: pd.DataFrame, arms: pd.DataFrame) -> Cells:
         found = arms.merge(part[[*names, "uar"]], on=names, how="left")
         rows.append([str(speaker), str(part["rows"].max()), *map(percent, found["uar"])])
     return Cells(header, rows, 1)
+
+
+def _beside(rows: pd.DataFrame, classifiers: Sequence[str]) -> list[str]:
+    """UAR with its interval and the difference to real of the first row of each classifier."""
+    found = rows.drop_duplicates("classifier").set_index("classifier").to_dict("index")
+    pairs = [
+        [f"{percent(row['uar'])} {_interval(row, 'uar')}", _marked(row)] if row else ["", ""]
+        for row in (found.get(name) for name in classifiers)
+    ]
+    return [cell for pair in pairs for cell in pair]
+
+
+def _marked(row: Mapping[str, Any]) -> str:
+    """A difference to real with its interval, bold where that excludes 0; empty where there is none."""
+    text = "" if pd.isna(row["delta_uar"]) else _difference(row)
+    return Strong(text) if comparison.verdict(row) != "open" else text
+
+
+def _lost(row: Mapping[str, Any]) -> str:
+    """How many members of how many diverged."""
+    return "" if pd.isna(row["members"]) else f"{row['diverged']:.0f} of {row['members']:.0f}"
 
 
 def _difference(row: Mapping[str, Any]) -> str:

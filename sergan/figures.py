@@ -32,7 +32,7 @@ def uar_intervals(results: pd.DataFrame, value: str = "uar") -> Figure:
     names = results["arm"] + (results["amount"].map(_sets) if several else "")
     arms = list(dict.fromkeys(names))
     height = 0.5 if len(arms) < 7 else 0.36
-    figure, axes = _panels(len(kinds), len(kinds), (10.0 / len(kinds), 0.9 + height * len(arms)))
+    figure, axes = make_panels(len(kinds), len(kinds), (10.0 / len(kinds), 0.9 + height * len(arms)))
     for panel, kind in zip(axes, kinds, strict=True):
         for i, classifier in enumerate(classifiers):
             rows = results[(results["normalisation"] == kind) & (results["classifier"] == classifier)]
@@ -72,8 +72,8 @@ def amount_curves(
     cells = curve[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
     alone, columns = len(arms) == 1, len(cells) if len(arms) == 1 else 2
     width = 10.6 / max(columns, 2)
-    figure, axes = _panels(len(cells), columns, (width, 2.5 if alone else 0.72 * width))
-    looks = _looks([arm for arm in dict.fromkeys(curve["arm"]) if arm != "real"][::-1])
+    figure, axes = make_panels(len(cells), columns, (width, 2.5 if alone else 0.72 * width))
+    looks = looks_of([arm for arm in dict.fromkeys(curve["arm"]) if arm != "real"][::-1])
     for panel, (kind, classifier) in zip(axes, cells, strict=True):
         rows = curve[(curve["normalisation"] == kind) & (curve["classifier"] == classifier)]
         real = rows[rows["arm"] == "real"][:1]
@@ -97,11 +97,7 @@ def amount_curves(
         panel.grid(color="#e6e6e6")
     for panel in axes[::columns]:
         panel.set_ylabel("pooled UAR / %")
-    for kind in {kind for kind, _ in cells}:
-        same = [panel for panel, cell in zip(axes, cells, strict=True) if cell[0] == kind]
-        limits = np.array([panel.get_ylim() for panel in same])
-        for panel in same:
-            panel.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    share_scale(axes, [kind for kind, _ in cells])
     handles = [Line2D([], [], color="#555555", lw=1.2, label="real")]
     handles += [
         Line2D([], [], color=looks[a].colour, linestyle=looks[a].dash, marker=looks[a].marker, ms=4, label=a)
@@ -130,7 +126,7 @@ def confusions(cells: Mapping[metrics.Cell, np.ndarray], classes: Sequence[str])
     """A panel per arm from its counts_CxC: true classes downwards, predicted across, per cent of the row."""
     columns = min(len(cells), 3 if len(classes) < 9 else 2)
     width = 10.5 / (3 if len(classes) < 9 else 2)
-    figure, axes = _panels(len(cells), columns, (width, width))
+    figure, axes = make_panels(len(cells), columns, (width, width))
     several = len({cell.arm for cell in cells}) < len(cells)
     for panel, (cell, counts_CxC) in zip(axes, cells.items(), strict=True):
         total_Cx1 = counts_CxC.sum(axis=1, keepdims=True)
@@ -151,9 +147,9 @@ def confusions(cells: Mapping[metrics.Cell, np.ndarray], classes: Sequence[str])
 
 def loss_curves(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
     """A panel per column in `names`, a line per emotion: the mean over members, their range as a band."""
-    figure, axes = _panels(len(names), 3, (3.5, 2.3))
+    figure, axes = make_panels(len(names), 3, (3.5, 2.3))
     emotions = sorted(losses["emotion"].dropna().unique()) if "emotion" in losses else []
-    looks = _looks(emotions or ["all"])
+    looks = looks_of(emotions or ["all"])
     change = joint_start(losses)
     for panel, name in zip(axes, names, strict=True):
         for emotion, look in looks.items():
@@ -187,8 +183,8 @@ def clusters(x_NxD: np.ndarray, emotion_N: np.ndarray, real_N: np.ndarray) -> Fi
         "PCA": (z_NxP[:, :2], share),
         "t-SNE": (around_Nx2, ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]),
     }
-    figure, axes = _panels(2, 2, (5.4, 5.0))
-    looks = _looks(sorted(set(emotion_N.tolist())))
+    figure, axes = make_panels(2, 2, (5.4, 5.0))
+    looks = looks_of(sorted(set(emotion_N.tolist())))
     for panel, (title, (at_Nx2, labels)) in zip(axes, views.items(), strict=True):
         for emotion, look in looks.items():
             fake, real = (at_Nx2[(emotion_N == emotion) & mask].T for mask in (~real_N, real_N))
@@ -226,9 +222,9 @@ def arm_clusters(
     Every panel has all real rows in grey, those of its emotion filled, and its arm's rows as crosses.
     """
     arms = [kind for kind in dict.fromkeys(kind_N.tolist()) if kind != "real"]
-    looks = _looks(sorted(set(emotion_N.tolist())))
+    looks = looks_of(sorted(set(emotion_N.tolist())))
     width = 10.8 / max(len(looks), 2)
-    figure, axes = _panels(len(arms) * len(looks), len(looks), (width, width + 0.25))
+    figure, axes = make_panels(len(arms) * len(looks), len(looks), (width, width + 0.25))
     cells = [(arm, emotion) for arm in arms for emotion in looks]
     real_N = kind_N == "real"
     for panel, (arm, emotion) in zip(axes, cells, strict=True):
@@ -259,7 +255,16 @@ def joint_start(losses: pd.DataFrame) -> float | None:
     return float(early.max()) if len(early) else None
 
 
-def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+def share_scale(axes: Sequence[Axes], kinds: Sequence[str]) -> None:
+    """Gives the panels of each kind one vertical scale."""
+    for kind in set(kinds):
+        same = [panel for panel, of in zip(axes, kinds, strict=True) if of == kind]
+        limits = np.array([panel.get_ylim() for panel in same])
+        for panel in same:
+            panel.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+
+
+def make_panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels of `size` inches in rows of `columns`."""
     rows = -(-count // columns)
     figure = Figure((columns * size[0], rows * size[1] + 0.3), layout="constrained")
@@ -293,7 +298,7 @@ class _Look(NamedTuple):
     marker: str
 
 
-def _looks(names: Sequence[str]) -> dict[str, _Look]:
+def looks_of(names: Sequence[str]) -> dict[str, _Look]:
     """A look for each name, all different for up to 21."""
     count = len(_COLOURS)
     return {

@@ -4,9 +4,11 @@ Each function takes a run folder and gives HTML, empty where the run has nothing
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sergan import cells, comparison, figures, page, published
+import pandas as pd
+
+from sergan import cells, comparison, figures, page, published, sweep, sweep_figures
 from sergan.run_folder import Run
 
 _CHOSEN = (
@@ -22,11 +24,16 @@ _CURVE = (
     "folds: they show what amounts do, and no point of them may be chosen."
 )
 _SEEN = "At fixed settings, seen on the test folds: not to be chosen from."
+_POINTS = (
+    "These points are seen on the test folds: they show what the settings do, and no point of them may be "
+    "chosen."
+)
 
 
 def answer(run: Run) -> str:
     """The answer in a sentence or a paragraph."""
-    return f'<p class="answer">{html.escape(comparison.answer(run.need("results"), run.contrasts))}</p>'
+    text = comparison.answer(sweep.first(run, run.need("results")), run.contrasts) + sweep.note(run)
+    return f'<p class="answer">{html.escape(text)}</p>'
 
 
 def results(run: Run) -> str:
@@ -41,13 +48,15 @@ def results(run: Run) -> str:
         "interval excludes 0; p from swapping the arms speaker by speaker, Holm-corrected over the table."
     )
     caption += "" if chosen else " Sets: synthetic rows in multiples of the real training set."
+    caption += f" {_POINTS}" if run.points is not None else ""
     beside = _beside(run) if chosen else {}
-    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows))
-    style = "wrap" if chosen else ""
+    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows), run.points)
+    style = "wrap" if chosen else "dense" if run.points is not None else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
-    if run.contrasts is not None and len(run.contrasts):
+    if (pairs := _contrasts(run)) is not None and len(pairs):
         note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
-        table = cells.contrasts(comparison.in_order(run.contrasts.assign(arm=run.contrasts["b"])))
+        note += sweep.note(run)
+        table = cells.contrasts(comparison.in_order(pairs.assign(arm=pairs["b"])))
         parts.append(page.table(*table, note, cells.firsts(table, 2)))
     if chosen and len(left := comparison.uncounted(everything)):
         note = "Synthetic rows alone, and real beside them: at fixed settings, for which nothing was chosen."
@@ -56,9 +65,34 @@ def results(run: Run) -> str:
     return "".join(parts) + (_quoted(run) if chosen else "")
 
 
+def points(run: Run) -> str:
+    """What each point of a sweep gives, as lines over one key or maps over two, and as a table."""
+    if run.points is None:
+        return ""
+    rows, real, keys = sweep.rows(run), sweep.real(run), sweep.varied(run.points)
+    if rows.empty:
+        return '<p class="missing">No arm in results.csv has sweep points.</p>'
+    there = [name for name in sweep.MEASURES if name in rows]
+    pictures = _curves(run.points, rows, real, keys[0], there) if len(keys) == 1 else []
+    if len(keys) == 2:
+        pictures = _maps(run.points, rows, keys, there)
+    several = bool(run.need("results").groupby("arm")["amount"].nunique().max() > 1)
+    caption = "Every arm at its largest number of sets. " * several + (
+        "UAR in % with its 95 % interval; difference to real in points, in bold where its paired interval "
+        f"excludes 0. Diverged: members of the outer folds that were frozen. {_POINTS}"
+    )
+    parts = [page.show(pictures, run.folder / "figures")]
+    for normalisation, part in rows.groupby("normalisation", sort=False):
+        table = cells.swept(part, real[real["normalisation"] == normalisation], run.points)
+        where = f"Normalisation {normalisation}. "
+        parts.append(page.table(*table, where + caption, cells.firsts(table, 1), "dense"))
+        caption = "As above."
+    return "".join(parts)
+
+
 def amounts(run: Run) -> str:
     """UAR against the number of augmented sets, for all arms and for each; none without such a curve."""
-    if run.results is None or (curve := comparison.curve(run.results)).empty:
+    if run.results is None or (curve := comparison.curve(sweep.first(run, run.results))).empty:
         return ""
     chosen = run.results[run.results["amount"].isna()]
     means = {} if run.choices is None else comparison.mean_amounts(run.choices)
@@ -87,7 +121,7 @@ def amounts(run: Run) -> str:
         )
         for arm in arms
     ]
-    note = f"{_CURVE} {_DIAMOND if means else ''}"
+    note = html.escape(f"{_CURVE} {_DIAMOND if means else ''}{sweep.note(run)}")
     return f'<p class="soft">{note}</p>\n' + page.show(pictures, run.folder / "figures")
 
 
@@ -131,10 +165,11 @@ def quality(run: Run) -> str:
     """How good the synthetic rows are, by every measure there is, and by emotion how near their means are."""
     frame = run.need("quality")
     names, several = cells.measures(frame), frame["arm"].nunique() > 1
+    at_first, note = sweep.first(run, frame), sweep.note(run)
     folds = f"mean over {frame['fold'].nunique()} folds"
     parts = []
     if several or set(names) - {"target_synthetic", "target_source"}:
-        table = cells.quality(frame)
+        table = cells.quality(frame, run.points)
         caption = f"Real and synthetic rows: {folds}, all seeds and emotions. ↑ higher, ↓ lower is better."
         parts.append(page.table(*table, caption, cells.firsts(table, 1), "dense"))
         meanings = (cells.MEASURES[name] for name in names)
@@ -144,11 +179,11 @@ def quality(run: Run) -> str:
         caption = (
             "Mean over features of the absolute difference of means, on features min-max scaled to [0, 1]; "
             f"{folds}. The nearer target to synthetic is to 0, the nearer the synthetic rows are to the real "
-            "ones of that emotion; target to source is where the transfer starts."
+            f"ones of that emotion; target to source is where the transfer starts.{note}"
         )
-        groups = [frame]
+        groups = [at_first]
         if several:
-            groups = [part for _, part in frame.groupby("normalisation", sort=False)]
+            groups = [part for _, part in at_first.groupby("normalisation", sort=False)]
         for part in groups:
             where = f"Normalisation {part['normalisation'].iloc[0]}. " if several else ""
             table = cells.transfer(part, "arm" if several else "normalisation")
@@ -157,15 +192,82 @@ def quality(run: Run) -> str:
     return "".join(parts)
 
 
+def _curves(
+    points: pd.DataFrame, rows: pd.DataFrame, real: pd.DataFrame, key: str, measures: Sequence[str]
+) -> list[page.Picture]:
+    """UAR and quality over the one key of a sweep."""
+    hollow = " Hollow: points with members that diverged." * bool((rows["diverged"] > 0).any())
+    arms, kinds = (", ".join(dict.fromkeys(rows[name])) for name in ("arm", "kind"))
+    pictures = [
+        page.Picture(
+            "sweep_uar.png",
+            sweep_figures.uar_curves(rows, real, points, key),
+            f"UAR of {arms} against {key} with its 95 % interval, per classifier and normalisation; real is "
+            "a horizontal line; the values are in the table below.",
+            f"Bands: 95 % intervals over speakers. Grey: real.{hollow} {_POINTS}",
+        )
+    ]
+    if measures:
+        headings = {name: cells.MEASURES[name].heading for name in measures}
+        what = " and ".join(heading.lower().rstrip(" ↑↓") for heading in headings.values())
+        pictures.append(
+            page.Picture(
+                "sweep_quality.png",
+                sweep_figures.measure_curves(rows, points, key, headings),
+                f"Quality of the synthetic rows of {kinds} against {key}: {what}, per normalisation.",
+                f"Means over folds, seeds and emotions. ↑ higher, ↓ lower is better.{hollow}",
+            )
+        )
+    return pictures
+
+
+def _maps(
+    points: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str], measures: Sequence[str]
+) -> list[page.Picture]:
+    """UAR of each arm, and how near target and synthetic rows are, over the two keys of a sweep."""
+    over = " and ".join(keys)
+    lost = " div.: members that diverged." * bool((rows["diverged"] > 0).any())
+    pictures = [
+        page.Picture(
+            f"sweep_{page.file_name(arm)}.png",
+            sweep_figures.uar_maps(part, points, keys),
+            f"UAR of {arm} over {over}, per classifier and normalisation; the values are in the table below.",
+            f"{arm}: UAR in % and its difference to real in points, with * where the paired interval "
+            f"excludes 0; one scale of colours for each normalisation.{lost} {_POINTS}",
+        )
+        for arm, part in rows.groupby("arm", sort=False)
+    ]
+    name = "target_synthetic"
+    if name in measures:
+        measure = cells.MEASURES[name]
+        pictures.append(
+            page.Picture(
+                "sweep_quality.png",
+                sweep_figures.measure_maps(rows, points, keys, name, measure.decimals),
+                f"{measure.heading.rstrip(' ↓')} over {over}, per kind of CycleGAN and normalisation.",
+                f"{measure.heading}: {measure.meaning}; mean over folds, seeds and emotions.{lost}",
+            )
+        )
+    return pictures
+
+
+def _contrasts(run: Run) -> pd.DataFrame | None:
+    """The arms against each other; of a sweep those that are known to be at its first point."""
+    if run.contrasts is None or run.points is None or "point" in run.contrasts:
+        return None if run.contrasts is None else sweep.first(run, run.contrasts)
+    return run.contrasts[~run.contrasts.duplicated(["a", "b", *comparison.GROUP], keep=False)]
+
+
 def _intervals(run: Run) -> str:
     """UAR of the rows that count, and for chosen ones the differences to real, as figures."""
-    rows = comparison.counted(run.need("results"))
+    rows = comparison.counted(sweep.first(run, run.need("results")))
     pictures = [
         page.Picture(
             "uar.png",
             figures.uar_intervals(rows),
             "Pooled UAR of each arm with its 95 % interval, per classifier and normalisation; the values are "
             "in the table below.",
+            sweep.note(run).strip(),
         )
     ]
     if comparison.has_choice(rows) and rows["delta_low"].notna().any():

@@ -36,6 +36,7 @@ CONTRASTS = (
     "a",
     "b",
     "classifier",
+    "point",
     "normalisation",
     "delta",
     "delta_low",
@@ -134,7 +135,7 @@ def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) 
     """Each arm `real+wdiv`, or else `real+gan`, against every other one with real rows, as in `results`.
 
     Of arms at several amounts only those chosen on inner folds are compared. Columns: a, b, classifier,
-    normalisation, delta, delta_low, delta_high, p_value; p values are Holm-corrected over the table.
+    point, normalisation, delta, delta_low, delta_high, p_value; p values are Holm-corrected over the table.
     """
     tallies = _tallies(predictions, classes_of(predictions))
     weight_RxS = draw_speakers(predictions["speaker"].nunique(), replicates, seed)
@@ -147,7 +148,8 @@ def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) 
         if a.arm == main != b.arm and same and (chosen or a.amount == b.amount):
             found = _comparison(kept[a], kept[b], weight_RxS, seed)
             rows.append(
-                {"a": a.arm, "b": b.arm, "classifier": a.classifier, "normalisation": a.normalisation}
+                {"a": a.arm, "b": b.arm, "classifier": a.classifier, "point": a.point}
+                | {"normalisation": a.normalisation}
                 | {name.replace("delta_uar", "delta"): value for name, value in found.items()}
             )
     table = pd.DataFrame(rows, columns=list(CONTRASTS))

@@ -158,7 +158,9 @@ def percent(value: float) -> str:
 def settings(record: Mapping[str, Any], folder: epath.Path) -> str:
     """What config.json says of a run as HTML: how to run it again, on what it ran, its config."""
     devices = ", ".join(map(str, record.get("devices", []))) or "not known yet"
-    overrides = ", ".join(f"{key} = {_value(v)}" for key, v in record.get("overrides", {}).items()) or "none"
+    overrides = (
+        ", ".join(f"{key} = {value_words(v)}" for key, v in record.get("overrides", {}).items()) or "none"
+    )
     facts = {
         "Commit": record.get("commit", "unknown"),
         "Machine": record.get("machine", "unknown"),
@@ -168,7 +170,7 @@ def settings(record: Mapping[str, Any], folder: epath.Path) -> str:
     }
     lines = "".join(f"<p><b>{key}:</b> {html.escape(str(value))}</p>\n" for key, value in facts.items())
     stages = [[stage, _clock(seconds)] for stage, seconds in record.get("stages", {}).items()]
-    config = "\n".join(f"{key} = {_value(value)}" for key, value in _flat(record.get("config", {})))
+    config = "\n".join(f"{key} = {value_words(value)}" for key, value in flat(record.get("config", {})))
     again = record.get("command", "")
     report = f"python launch.py --mode=report --workdir={shlex.quote(str(folder))}"
     return (
@@ -180,16 +182,16 @@ def settings(record: Mapping[str, Any], folder: epath.Path) -> str:
     )
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Nested keys as dotted ones, in order."""
     lines: list[tuple[str, Any]] = []
     for key, value in config.items():
         name = f"{prefix}{key}"
-        lines += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+        lines += flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
     return lines
 
 
-def _value(value: Any) -> str:
+def value_words(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 

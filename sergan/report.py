@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from sergan import cells, comparison, figures, findings, metrics, page, samples, writers
+from sergan import cells, comparison, figures, findings, metrics, page, runs, samples, sweep, writers
 from sergan.run_folder import UNFINISHED, Missing, RowsFile, Run, diverged
+
+_COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
 
 
 def write(run: epath.PathLike) -> epath.Path:
@@ -35,9 +37,27 @@ def write(run: epath.PathLike) -> epath.Path:
     return path
 
 
-def table_text(results: pd.DataFrame) -> str:
-    """The rows of results.csv that count as an aligned table for a terminal, in per cent."""
-    text = page.text_table(*cells.results(comparison.counted(results)))
+def compare(folders: Sequence[epath.PathLike], out: epath.PathLike) -> epath.Path:
+    """Writes `comparison.html` of several runs into a folder, with its figure; returns the page's path.
+
+    Raises:
+      UserError: no run is given, or one has no results.csv yet.
+      OSError: the folder cannot be written to.
+    """
+    found, out = runs.read(folders), epath.Path(out)
+    path, title = out / "comparison.html", f"{len(found)} runs compared"
+    body = f"<h1>{title}</h1>\n{_compared(found, out / 'figures')}"
+    writers.write_text(path, page.PAGE.substitute(title=title, body=body))
+    return path
+
+
+def table_text(results: pd.DataFrame, points: pd.DataFrame | None = None) -> str:
+    """The rows of results.csv that count as an aligned table for a terminal, in per cent.
+
+    Args:
+      points: points.csv of a run with a sweep, whose points are then named by their values.
+    """
+    text = page.text_table(*cells.results(comparison.counted(results), points=points))
     how = "; amounts and settings chosen on inner folds" if comparison.has_choice(results) else ""
     return f"{text}\n95 % intervals over speakers; * the interval of the difference excludes 0{how}"
 
@@ -64,18 +84,19 @@ def _head(run: Run) -> str:
 
 
 def _speakers(run: Run) -> str:
-    predictions, note = _detailed(run.need("predictions"))
+    predictions, note = _detailed(sweep.first(run, run.need("predictions")))
     parts = metrics.per_speaker(predictions)
     tables = []
     for normalisation, part in parts.groupby("normalisation", sort=False):
         arms = part[["classifier", "arm", "amount", "point"]].drop_duplicates()
         caption = f"UAR in % of each held-out speaker, {normalisation} normalisation, mean over seeds."
+        caption += sweep.note(run)
         tables.append(page.table(*cells.speakers(part, arms), caption))
     return note + "".join(tables)
 
 
 def _confusions(run: Run) -> str:
-    predictions, note = _detailed(run.need("predictions"))
+    predictions, note = _detailed(sweep.first(run, run.need("predictions")))
     classes = metrics.classes_of(predictions)
     groups: dict[tuple[str, str], dict[metrics.Cell, np.ndarray]] = {}
     for cell, counts_CxC in metrics.confusions(predictions).items():
@@ -89,7 +110,7 @@ def _confusions(run: Run) -> str:
                 f"{cell.arm}: {_recalls(counts_CxC, classes)}." for cell, counts_CxC in counts.items()
             ),
             f"{classifier.upper()}, {normalisation} normalisation: % of the rows of each true class, pooled "
-            "over folds, mean over seeds.",
+            f"over folds, mean over seeds.{sweep.note(run)}",
         )
         for (normalisation, classifier), counts in groups.items()
     ]
@@ -123,7 +144,7 @@ def _rows_picture(run: Run, file: RowsFile) -> page.Picture:
         f"(filled) and {int((~sample.real_N).sum())} synthetic ones (crosses), equally many of each "
         "emotion as far as there are, z-normed on the real training rows. The synthetic rows come "
         "from the source speech, the target emotion gives the colour. t-SNE keeps neighbourhoods, "
-        "not distances.",
+        f"not distances.{sweep.note(run)}",
     )
 
 
@@ -131,8 +152,9 @@ def _arms_picture(run: Run, files: Sequence[RowsFile]) -> page.Picture:
     """Real rows and the synthetic rows of several arms in one embedding, a panel for each arm and emotion."""
     sample = samples.draw(run, files, samples.REAL_PER_CLASS)
     at_Nx2, method = figures.embed(sample.x_NxD)
+    quality = None if run.quality is None else sweep.first(run, run.quality)
     titles = {
-        (file.arm, emotion): f"{emotion}{_coverage(run.quality, file, emotion)}"
+        (file.arm, emotion): f"{emotion}{_coverage(quality, file, emotion)}"
         for file in files
         for emotion in sorted(set(sample.emotion_N.tolist()))
     }
@@ -146,7 +168,7 @@ def _arms_picture(run: Run, files: Sequence[RowsFile]) -> page.Picture:
         f"real training rows and {int((~sample.real_N).sum())} synthetic ones of {arms}, z-normed on the "
         "real ones. Coloured: real rows of the emotion; grey: of the others; crosses: synthetic rows of the "
         "emotion. Coverage: share of real rows with a synthetic row in their neighbourhood, in all features. "
-        "Such a picture keeps neighbourhoods, not distances.",
+        f"Such a picture keeps neighbourhoods, not distances.{sweep.note(run)}",
     )
 
 
@@ -164,10 +186,12 @@ def _coverage(quality: pd.DataFrame | None, file: RowsFile, emotion: str) -> str
 def _training(run: Run) -> str:
     if run.losses.empty:
         raise Missing("metrics.jsonl is not there yet, or every member in it diverged.")
-    several = run.losses["arm"].nunique() > 1
+    losses, several = sweep.first(run, run.losses), run.losses["arm"].nunique() > 1
+    if losses.empty:
+        raise Missing(f"Every member diverged.{sweep.note(run)}")
     inner = " Members of inner folds are left out." * any(line.get("inner") for line in run.members)
     pictures = []
-    for (normalisation, arm), part in run.losses.groupby(["normalisation", "arm"], sort=False):
+    for (normalisation, arm), part in losses.groupby(["normalisation", "arm"], sort=False):
         names = figures.loss_names(part)
         if not names:
             continue
@@ -180,7 +204,7 @@ def _training(run: Run) -> str:
                 figures.loss_curves(part, names),
                 f"Curves over the training steps of {', '.join(names)}, a line for each emotion.",
                 f"{whose}: mean over {part['member'].nunique()} members (line) and their range (band); "
-                f"losses and gradient norms have no unit.{_pretraining(part)}{inner}",
+                f"losses and gradient norms have no unit.{_pretraining(part)}{inner}{sweep.note(run)}",
             )
         )
     return page.show(pictures, run.folder / "figures")
@@ -192,7 +216,7 @@ def _divergence(run: Run) -> str:
     lost = [line for line in run.members if diverged(line)]
     if not lost:
         return f"<p>None of {len(run.members)} members diverged.</p>"
-    names = "".join(f"<li>{html.escape(_member_name(line))}</li>" for line in lost)
+    names = "".join(f"<li>{html.escape(name)}</li>" for name in _lost_names(run, lost))
     return (
         f"<p>{len(lost)} of {len(run.members)} members diverged; each was frozen at the step named, and its "
         f"loss curves are left out above:</p>\n<ul>{names}</ul>"
@@ -208,6 +232,7 @@ def _settings(run: Run) -> str:
 _SECTIONS: dict[str, Callable[[Run], str]] = {
     "The answer": findings.answer,
     "Results": findings.results,
+    "The sweep": findings.points,
     "UAR against augmented sets": findings.amounts,
     "What choosing on the test folds would have claimed": findings.optimism,
     "What the inner folds chose": findings.choices,
@@ -220,6 +245,39 @@ _SECTIONS: dict[str, Callable[[Run], str]] = {
     "Members that diverged": _divergence,
     "What was run": _settings,
 }
+
+
+def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
+    """What differs between runs, the UAR of their arms as a figure, and the rest beside it as a table."""
+    rows, differing = runs.rows(found), runs.differing(found)
+    names = list(found)
+    places = [[name, str(run.folder), sweep.note(run).strip()] for name, run in found.items()]
+    swept = any(run.points is not None for run in found.values())
+    header = ["Run", "Folder", "Of a sweep"][: 2 + swept]
+    parts = [page.table(header, [place[: len(header)] for place in places], len(header), style="wrap")]
+    if differing:
+        settings = [[key, *values] for key, values in differing.items()]
+        caption = "Keys of the config that differ."
+        parts.append(page.table(["Key", *names], settings, 1 + len(names), caption, style="wrap"))
+    else:
+        parts.append("<p>The configs are the same.</p>\n")
+    labels = rows["arm"].where(rows["run"] == runs.SHARED, rows["arm"] + ", " + rows["run"])
+    picture = page.Picture(
+        "comparison.png",
+        figures.uar_intervals(rows.assign(arm=labels)),
+        "Pooled UAR of each run's arms with its 95 % interval, per classifier and normalisation; the values "
+        "are in the table below.",
+    )
+    columns = {key: dict(zip(names, said, strict=True)) for key, said in differing.items()}
+    table = cells.runs(rows, columns if len(columns) <= _COLUMNS else {})
+    caption = (
+        "Differences are to real of the same run, in points, in bold where the paired interval over speakers "
+        "excludes 0; runs are not tested against each other. Sets: synthetic rows in multiples of the real "
+        "training set, or chosen on inner folds. Diverged: members of the outer folds that were frozen. "
+        "Training: of all CycleGANs of the run."
+    )
+    parts += [page.show([picture], folder), page.table(*table, caption, cells.firsts(table, 3), "dense")]
+    return "".join(parts)
 
 
 # ---- words ----
@@ -246,6 +304,18 @@ def _member_name(line: Mapping[str, Any]) -> str:
     place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']} without {line['held_out']}"
     step = str(line["status"]).partition("@")[2]
     return f"member {line['member']} ({place}, seed {line['seed']}, point {line['point']}): at step {step}"
+
+
+def _lost_names(run: Run, lost: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each member that diverged, or in a sweep how many of each arm, normalisation and point."""
+    if run.points is None:
+        return [_member_name(line) for line in lost]
+    names, groups = sweep.words(run.points), dict[str, list[int]]()
+    for line in lost:
+        arm = f"{line['arm']}, " if line.get("arm") else ""
+        where = f"{arm}{line['normalisation']} normalisation, {names.get(line['point'], line['point'])}"
+        groups.setdefault(where, []).append(int(str(line["status"]).partition("@")[2] or 0))
+    return [f"{where}: {len(steps)}, the first at step {min(steps)}" for where, steps in groups.items()]
 
 
 def _recalls(counts_CxC: np.ndarray, classes: Sequence[str]) -> str:

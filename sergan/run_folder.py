@@ -12,7 +12,7 @@ from etils import epath
 from sergan import metrics, writers
 
 UNFINISHED = "unfinished"  # in place of the normalisation of members whose line is not written yet
-_ROWS = re.compile(r"(?:(.+)_)?fold_(\d+)_seed_(\d+)_point_\d+")
+_ROWS = re.compile(r"(?:(.+)_)?fold_(\d+)_seed_(\d+)_point_0")
 
 
 class Missing(Exception):
@@ -72,6 +72,11 @@ class Run:
         return self._csv("choices.csv", ("normalisation", "classifier", "arm", "held_out", "setting"))
 
     @cached_property
+    def points(self) -> pd.DataFrame | None:
+        """points.csv: a sweep's points, with a column for each swept key; None without a sweep."""
+        return self._csv("points.csv", ())
+
+    @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """predictions.csv."""
         return self._csv("predictions.csv", metrics.WORDS)
@@ -84,7 +89,7 @@ class Run:
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """metrics.jsonl with each member's normalisation and arm: outer members that did not diverge."""
+        """metrics.jsonl with normalisation, arm and point by line: outer members that did not diverge."""
         frame = pd.DataFrame(writers.read_lines(self.folder / "metrics.jsonl"))
         if frame.empty:
             return frame
@@ -92,14 +97,18 @@ class Run:
         found = [lines.get(member, {}) for member in frame["member"]]
         frame["normalisation"] = [line.get("normalisation", UNFINISHED) for line in found]
         frame["arm"] = [line.get("arm", "") for line in found]
+        frame["point"] = [line.get("point", 0) for line in found]
         return frame[[not (diverged(line) or line.get("inner")) for line in found]]
 
     def synthetic(self) -> list[RowsFile]:
-        """Files of synthetic rows of outer members that did not diverge, in the members' normalisations."""
+        """Files of synthetic rows of outer members that did not diverge, in the members' normalisations.
+
+        Of a sweep only those of the first point.
+        """
         lost = {
             (line["normalisation"], arm, line["fold"], line["seed"])
             for line in self.members
-            if diverged(line) and not line.get("inner")
+            if diverged(line) and not line.get("inner") and not line.get("point")
             for arm in (line.get("arm", ""), "")
         }
         found = []

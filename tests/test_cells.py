@@ -108,6 +108,58 @@ def test_lines_of_the_choices_break_between_settings_only():
     assert table.header == ["Normalisation", "Sets", "Setting"]
 
 
+def test_a_hole_does_not_take_the_sets_from_rows_at_fixed_settings():
+    table = cells.results(pd.DataFrame([result("real", 0.0)]), marks={("train", "x"): "could not run"})
+    assert table.header[3] == "Sets" and table.rows[0][3] == "0"
+    assert table.rows[1][2] == "x (could not run)" and set(table.rows[1][3:]) == {""}
+
+
+POINTS = pd.DataFrame({"point": [0, 1], "lambda_cyc": [0.5, 1e-4]})
+
+
+def test_points_are_named_by_their_values_and_stand_together_by_arm():
+    lines = [("real", 0), ("real+wdiv", 0), ("wdiv", 0), ("real+wdiv", 1), ("wdiv", 1), ("real+noise", 0)]
+    table = cells.results(pd.DataFrame([result(arm, 1.0, point=p) for arm, p in lines]), points=POINTS)
+    assert table.header[:5] == ["Normalisation", "Classifier", "Arm", "Point", "Sets"] and table.words == 4
+    assert [row[2:4] for row in table.rows] == [
+        ["real", ""],
+        ["real+noise", ""],
+        ["real+wdiv", "lambda_cyc 0.5"],
+        ["real+wdiv", "lambda_cyc 0.0001"],
+        ["wdiv", "lambda_cyc 0.5"],
+        ["wdiv", "lambda_cyc 0.0001"],
+    ]
+
+
+def test_quality_of_each_point():
+    frame = pd.DataFrame({"normalisation": "train", "arm": ["noise", "wdiv", "wdiv"], "point": [0, 0, 1]})
+    table = cells.quality(frame.assign(coverage=[0.1, 0.2, 0.3]), POINTS)
+    assert table.header == ["Normalisation", "Arm", "Point", "Coverage ↑"] and table.words == 3
+    assert [row[1:] for row in table.rows] == [
+        ["noise", "", "0.100"],
+        ["wdiv", "lambda_cyc 0.5", "0.200"],
+        ["wdiv", "lambda_cyc 0.0001", "0.300"],
+    ]
+
+
+def test_the_table_of_a_sweep_has_classifiers_beside_each_other():
+    clear = {"delta_uar": 0.02, "delta_low": 0.01, "delta_high": 0.03}
+    rows = [result("wdiv", 1.0, point=p, members=4, diverged=p, coverage=0.5) for p in (0, 1)]
+    rows.append(rows[1] | {"classifier": "dnn"} | clear)
+    table = cells.swept(pd.DataFrame(rows), pd.DataFrame([result("real", 0.0)]), POINTS)
+    assert [len(row) for row in table.rows] == [len(table.header)] * 3
+    assert table.rows[0] == ["real", "", "80.0 [75.0, 85.0]", "", "", "", "", ""]
+    assert table.rows[1][1:] == ["0.5", "80.0 [75.0, 85.0]", "", "", "", "0.500", "0 of 4"]
+    assert table.rows[2][4:] == ["80.0 [75.0, 85.0]", "+2.0 [+1.0, +3.0]", "0.500", "1 of 4"]
+    assert isinstance(table.rows[2][5], Strong)
+
+
+def test_measures_that_do_not_simply_rank_say_so():
+    assert "neither direction is simply better" in cells.MEASURES["two_sample"].meaning
+    assert "near-copies" in cells.MEASURES["two_sample"].meaning
+    assert "about 700" in cells.MEASURES["frechet"].meaning
+
+
 def test_groups_start_where_the_first_words_change():
     table = cells.Cells(["a", "b"], [["x", "1"], ["x", "2"], ["y", "2"], ["x", "2"]], 1)
     assert cells.firsts(table, 1) == [0, 2, 3]

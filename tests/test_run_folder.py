@@ -55,8 +55,9 @@ def test_synthetic_files_of_members_that_diverged_are_left_out(run):
 
 
 def test_losses_are_those_of_sound_outer_members(run):
-    members = [line(0), line(1, arm="gan"), line(2, status="diverged@1"), line(3, inner=True)]
+    members = [line(0), line(1, arm="gan", point=2), line(2, status="diverged@1"), line(3, inner=True)]
     losses = run(members).losses
+    assert losses["point"].tolist() == [0, 2, 0]
     assert losses[["member", "normalisation", "arm"]].to_numpy().tolist() == [
         [0, "train", ""],
         [1, "train", "gan"],
@@ -74,6 +75,13 @@ def test_quality_without_arms_is_of_one_arm(tmp_path):
     pd.DataFrame({"normalisation": ["train"], "emotion": ["NA"]}).to_csv(tmp_path / "quality.csv")
     quality = Run(epath.Path(tmp_path)).quality
     assert quality[["arm", "emotion"]].to_numpy().tolist() == [["", "NA"]]
+
+
+def test_a_run_without_a_sweep_has_no_points(tmp_path):
+    assert Run(epath.Path(tmp_path)).points is None
+    pd.DataFrame({"point": [0, 1], "lr_g": [1e-3, 1e-4]}).to_csv(tmp_path / "points.csv", index=False)
+    points = Run(epath.Path(tmp_path)).points
+    assert points["lr_g"].tolist() == [1e-3, 1e-4]
 
 
 def test_what_is_needed_and_not_there_is_named(tmp_path):

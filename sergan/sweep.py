@@ -1,0 +1,103 @@
+"""A sweep as a report shows it: what its points are called, and each one's results, quality and members.
+
+Only the arms of CycleGANs have several points; everything else is at point 0.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from sergan.run_folder import Run, diverged
+
+ARMS = ("real+wdiv", "wdiv", "real+gan", "gan")  # those with points, as they are shown
+MEASURES = ("target_synthetic", "coverage")  # columns of quality.csv that are shown for each point
+_PLACE = ["normalisation", "kind", "point"]
+
+
+def words(points: pd.DataFrame) -> dict[int, str]:
+    """Each point's values, as in "lambda_cyc 0.5, lambda_cls 2"."""
+    values = points.set_index("point").to_dict("index")
+    return {
+        int(point): ", ".join(f"{key} {number(value)}" for key, value in row.items())  # type: ignore[call-overload]
+        for point, row in values.items()
+    }
+
+
+def number(value: Any) -> str:
+    """A swept value in words."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def varied(points: pd.DataFrame) -> list[str]:
+    """The swept keys with more than one value."""
+    return [str(key) for key in points.columns.drop("point") if points[key].nunique() > 1]
+
+
+def labels(frame: pd.DataFrame, points: pd.DataFrame) -> list[str]:
+    """What each row (arm, point) is called by its point; empty for an arm that has none."""
+    names = words(points)
+    pairs = zip(frame["arm"], frame["point"], strict=True)
+    return [names.get(point, f"point {point}") if arm in ARMS else "" for arm, point in pairs]
+
+
+def first(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows at the first point of a run with a sweep, all of any other run."""
+    swept = run.points is not None and "point" in frame
+    return frame[frame["point"] == 0] if swept else frame
+
+
+def note(run: Run) -> str:
+    """What is said of a part with the first point only, with a space before it; empty without a sweep."""
+    return "" if run.points is None else f" Only the sweep's first point: {words(run.points)[0]}."
+
+
+def rows(run: Run) -> pd.DataFrame:
+    """The rows of results.csv of `ARMS` by arm and point, `measured`; of several amounts the largest.
+
+    Raises Missing where results.csv is not there yet.
+    """
+    results = run.need("results")
+    found = results[results["arm"].isin(ARMS)]
+    found = found[found["amount"] == found.groupby("arm")["amount"].transform("max")]
+    found = found.sort_values("point", kind="stable")
+    return measured(run, found.sort_values("arm", kind="stable", key=lambda arm_N: arm_N.map(ARMS.index)))
+
+
+def real(run: Run) -> pd.DataFrame:
+    """The rows of `real` in results.csv."""
+    results = run.need("results")
+    return results[results["arm"] == "real"]
+
+
+def measured(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of results.csv with `MEASURES` as far as there are any, `members`, and how many `diverged`."""
+    frame = frame.assign(kind=frame["arm"].str.removeprefix("real+"))
+    for beside in (_quality(run), _members(run)):
+        frame = frame.merge(beside, on=_PLACE, how="left")
+    return frame
+
+
+def _quality(run: Run) -> pd.DataFrame:
+    """Means of `MEASURES` over folds, seeds and emotions."""
+    if run.quality is None:
+        return pd.DataFrame(columns=_PLACE).astype({"point": int})
+    frame = run.quality if "point" in run.quality else run.quality.assign(point=0)
+    names = [name for name in MEASURES if name in frame and frame[name].notna().any()]
+    frame = frame.assign(kind=frame["arm"].replace("", _only_kind(run)))
+    return frame.groupby(_PLACE)[names].mean().reset_index()
+
+
+def _members(run: Run) -> pd.DataFrame:
+    """How many members of the outer folds there are, and how many of them diverged."""
+    lines = [
+        (line["normalisation"], line.get("arm") or _only_kind(run), line["point"], diverged(line))
+        for line in run.members
+        if not line.get("inner")
+    ]
+    frame = pd.DataFrame(lines, columns=[*_PLACE, "diverged"]).astype({"point": int, "diverged": int})
+    return frame.groupby(_PLACE)["diverged"].agg(diverged="sum", members="count").reset_index()
+
+
+def _only_kind(run: Run) -> str:
+    """The kind of CycleGANs in a run whose files name none."""
+    return run.record.get("config", {}).get("gan", {}).get("loss", "")
