@@ -25,9 +25,7 @@ OUT = flags.DEFINE_string(
     "out", "", "Where synthesize writes (.parquet, .csv, .npz), or report its comparison."
 )
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
-SOURCE = flags.DEFINE_string(
-    "source", "", "Other speech for synthesize: a folder of audio or a feature table."
-)
+SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: audio folder or feature table.")
 DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 
 

@@ -150,8 +150,10 @@ def group_length(config: GanConfig, members: list[Member], at_most: int = 0) -> 
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS`. `at_most` above 0 overrides it.
+    but no more than `_CPU_MEMBERS`. `at_most` above 0 overrides it. Without members it is 0.
     """
+    if not members:
+        return 0
     same = len(_alike(members)[0])
     fitting = at_most or max(1, int(_free_memory() // bytes_per_member(config)))
     if not at_most and jax.local_devices()[0].platform == "cpu":

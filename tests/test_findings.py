@@ -153,9 +153,9 @@ def quality(arms, rng):
 
 def contrasts():
     lines = [
-        ("real+wdiv", "real+moments", "svm", "train", 0.021, 0.004, 0.038, 0.04),
-        ("real+wdiv", "real+moments", "dnn", "train", -0.004, -0.02, 0.012, 1.0),
-        ("real+wdiv", "real+gan", "svm", "train", -0.03, -0.05, -0.01, 0.01),
+        ("real+wdiv", "real+moments", "svm", 0, "train", 0.021, 0.004, 0.038, 0.04),
+        ("real+wdiv", "real+moments", "dnn", 0, "train", -0.004, -0.02, 0.012, 1.0),
+        ("real+wdiv", "real+gan", "svm", 0, "train", -0.03, -0.05, -0.01, 0.01),
     ]
     return pd.DataFrame(lines, columns=list(metrics.CONTRASTS))
 

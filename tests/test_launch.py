@@ -356,7 +356,7 @@ def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
     code, out, err = launch("--config=configs/emodb_wdiv.py", "--mode=inspect")
     assert code == 0, err
     assert "emodb/16" in out and "127" in out and "408" in out
-    assert "folds: 10" in out and "20 members of 5 emotions" in out
+    assert "folds: 10" in out and "40 members of 5 emotions" in out
     code, out, _ = launch("--help")
     assert code == 0 and "--mode=synthesize" in out
 
