@@ -93,9 +93,9 @@ def base() -> ml_collections.ConfigDict:
 
     c.dnn = dnn = ml_collections.ConfigDict()
     dnn.hidden = (100, 100)
-    dnn.dropout = 0.1
-    dnn.l2 = 3e-3
+    dnn.dropout = 0.0
+    dnn.l2 = 1e-2
     dnn.learning_rate = 1e-3
     dnn.batch_size = 64
-    dnn.steps = 500
+    dnn.steps = 200
     return c

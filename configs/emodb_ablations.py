@@ -37,8 +37,6 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
     config.amount = 5.0
     config.distances = True
     config.synthetic_seeds = 1
-    config.dnn.dropout = 0.2
-    config.dnn.steps = 200
     presets[arg](config)
     return config
 

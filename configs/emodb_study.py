@@ -38,8 +38,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.choice.amounts = (1.0, 3.0, 10.0)
     config.distances = True
     config.synthetic_seeds = 1
-    config.dnn.dropout = 0.2
-    config.dnn.steps = 200
+    config.dnn.dropout = 0.2  # of the curve
+    config.dnn.l2 = 3e-3
     if arg == "debug":
         _debug(config)
     return config

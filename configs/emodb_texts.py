@@ -20,8 +20,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.gan.seeds = 1
     config.amount = 10.0
     config.synthetic_seeds = 1
-    config.dnn.dropout = 0.2
-    config.dnn.steps = 200
     if arg == "debug":
         config.arms = ("moments",)
         config.amount = 1.0
