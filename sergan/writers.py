@@ -55,10 +55,19 @@ def write_frame(path: epath.PathLike, frame: pd.DataFrame) -> None:
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         if path.suffix == ".parquet":
-            frame.to_parquet(file, index=False)
+            _to_parquet(frame, file)
         else:
             frame.to_csv(file, index=False)
     temporary.replace(path)
+
+
+def _to_parquet(frame: pd.DataFrame, file: Any) -> None:
+    """Floats hardly repeat: split into byte streams they take half of what dictionaries do."""
+    floats = [name for name in frame if frame[name].dtype.kind == "f"]
+    others = [name for name in frame if name not in set(floats)]
+    frame.to_parquet(
+        file, index=False, compression="zstd", use_dictionary=others, use_byte_stream_split=floats
+    )
 
 
 def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,3 +43,19 @@ def test_progress_without_a_terminal_is_plain_lines_and_says_the_end():
     lines = out.getvalue().splitlines()
     assert lines[-1].startswith("CycleGANs: 10/10 (100%), 0:00 gone, critic_T -0.123")
     assert len(lines) == 1  # the others came within five seconds
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_frame_comes_back_as_it_was(tmp_path, ending):
+    frame = pd.DataFrame({"id": ["a", "03", "NA"], "n": [1, 2, 3], "x": [0.5, float("nan"), -1e30]})
+    writers.write_frame(tmp_path / f"t.{ending}", frame)
+    pd.testing.assert_frame_equal(writers.read_frame(tmp_path / f"t.{ending}", ("id",)), frame)
+    single = frame[["x"]].astype("float32")
+    writers.write_frame(tmp_path / f"s.{ending}", single)
+    assert writers.read_frame(tmp_path / f"s.{ending}").x[2] == pytest.approx(-1e30)
+
+
+def test_parquet_of_float_rows_is_hardly_longer_than_the_rows(tmp_path):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)).astype("float32"))
+    writers.write_frame(tmp_path / "rows.parquet", rows.rename(columns=str))
+    assert (tmp_path / "rows.parquet").stat().st_size < 1.05 * 4 * rows.size
