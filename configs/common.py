@@ -32,7 +32,32 @@ def base() -> ml_collections.ConfigDict:
     c.distances = False  # all measures of quality, not only the difference of means
     c.synthetic_seeds = 0  # GAN seeds whose synthetic rows are kept as Parquet; 0: all
 
-    c.choice = choice = ml_collections.ConfigDict()  # made on inner speaker folds, the same grid for each arm
+    c.choice = _choice()
+    c.gan = _gan()
+    c.hypers = _hypers()
+    c.sweep = ml_collections.ConfigDict({name: () for name in c.hypers})  # values, a point for each
+
+    c.training = training = ml_collections.ConfigDict()
+    training.log_every = 20  # steps per compiled chunk
+    training.save_every = 100
+    training.members_per_group = 0  # 0: as many as the memory holds
+
+    c.svm = svm = ml_collections.ConfigDict()
+    svm.C = 1e-3
+
+    c.dnn = dnn = ml_collections.ConfigDict()
+    dnn.hidden = (100, 100)
+    dnn.dropout = 0.0
+    dnn.l2 = 1e-2
+    dnn.learning_rate = 1e-3
+    dnn.batch_size = 64
+    dnn.steps = 200
+    return c
+
+
+def _choice() -> ml_collections.ConfigDict:
+    """What inner speaker folds choose among, the same grid for each arm."""
+    choice = ml_collections.ConfigDict()
     choice.amounts = ()  # empty: nothing is chosen
     choice.real_share = (0.5, 0.0)
     choice.noise = (0.1, 0.3, 1.0)
@@ -42,8 +67,12 @@ def base() -> ml_collections.ConfigDict:
     choice.hidden = ((100, 100),)
     choice.dropout = (0.0, 0.2)
     choice.steps = (200,)
+    return choice
 
-    c.gan = gan = ml_collections.ConfigDict()
+
+def _gan() -> ml_collections.ConfigDict:
+    """The CycleGANs: what is compiled."""
+    gan = ml_collections.ConfigDict()
     gan.loss = "wdiv"  # "wdiv" or "gan" (JS)
     gan.seeds = 2
     gan.generator = (64, 64)
@@ -67,8 +96,12 @@ def base() -> ml_collections.ConfigDict:
     gan.decay_epochs = 25
     gan.decay_factor = 0.8
     gan.decay_floor = 0.0
+    return gan
 
-    c.hypers = hypers = ml_collections.ConfigDict()  # traced: a change compiles nothing
+
+def _hypers() -> ml_collections.ConfigDict:
+    """The CycleGANs: what is traced, so that a change compiles nothing."""
+    hypers = ml_collections.ConfigDict()
     hypers.lambda_cyc = 5.0
     hypers.lambda_cls = 2.0
     hypers.lambda_id = 0.0
@@ -78,24 +111,4 @@ def base() -> ml_collections.ConfigDict:
     hypers.lr_g = 1e-3
     hypers.lr_c = 1e-3
     hypers.lr_cls = 1e-3
-
-    c.sweep = ml_collections.ConfigDict(
-        {name: () for name in hypers}
-    )  # values; the grid of those that have any
-
-    c.training = training = ml_collections.ConfigDict()
-    training.log_every = 20  # steps per compiled chunk
-    training.save_every = 100
-    training.members_per_group = 0  # 0: as many as the memory holds
-
-    c.svm = svm = ml_collections.ConfigDict()
-    svm.C = 1e-3
-
-    c.dnn = dnn = ml_collections.ConfigDict()
-    dnn.hidden = (100, 100)
-    dnn.dropout = 0.0
-    dnn.l2 = 1e-2
-    dnn.learning_rate = 1e-3
-    dnn.batch_size = 64
-    dnn.steps = 200
-    return c
+    return hypers

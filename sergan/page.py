@@ -192,6 +192,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def value_words(value: Any) -> str:
+    """A config's value as a reader sees it: words as they stand, all else as JSON."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
