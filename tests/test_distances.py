@@ -12,6 +12,9 @@ from sklearn.covariance import ledoit_wolf
 
 from sergan import data, distances, folds
 
+# The reference package asks for threads in a way that scikit-learn warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:.sklearn.utils.parallel.delayed. should be used:UserWarning")
+
 KEYS = ["frechet", "mmd", "mmd_p", "precision", "recall", "density", "coverage", "two_sample"]
 KEYS += ["nearest_synthetic", "nearest_held_out", "duplicates"]
 
