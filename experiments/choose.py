@@ -22,6 +22,7 @@ from sergan.errors import UserError
 from sergan.folds import Fold
 
 Choices = dict[tuple[str, str, str, int], Setting]  # by normalisation, arm, classifier and fold
+_KEYS = ["classifier", "setting", "fold", "speaker", "truth"]
 _FOLDS_AT_ONCE = 9  # bounds the memory of their rows
 
 
@@ -70,6 +71,8 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
       count: how many settings there are; one without trials is NaN.
     """
     mine = [i.index for i in inner if set(fold.held_out) <= set(i.held_out)]
+    if trials.empty:  # an arm that could not run in any inner fold
+        return np.full(count, np.nan)
     rows = trials[trials.fold.isin(mine) & ~trials.speaker.isin(fold.held_out)]
     counts = rows.groupby(["setting", "truth"])[["hits", "total"]].sum()
     recall = (counts.hits / counts.total).groupby("setting").mean()
@@ -109,7 +112,7 @@ class _Trials:
                 benches = list(self._benches(self.study.inner[start : start + _FOLDS_AT_ONCE], strength))
                 for classifier in CLASSIFIERS:
                     frames += self._counts(classifier, benches, strength)
-        return pd.concat(frames) if frames else pd.DataFrame(columns=["classifier"])
+        return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
 
     def _benches(self, inner: list[Fold], strength: float) -> Iterator[Bench]:
         most = max(self.study.config.choice.amounts)
@@ -153,5 +156,4 @@ def _counted(study: Study, classifier: str, number: int, task: Task, answer: Ans
             "total": 1,
         }
     )
-    keys = ["classifier", "setting", "fold", "speaker", "truth"]
-    return rows.groupby(keys, as_index=False)[["hits", "total"]].sum()
+    return rows.groupby(_KEYS, as_index=False)[["hits", "total"]].sum()

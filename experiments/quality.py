@@ -15,6 +15,9 @@ from sergan import distances, folds, writers
 from sergan.errors import UserError
 
 
+_WORDS = ("normalisation", "arm", "emotion")
+
+
 def measure(study: Study, run: epath.Path) -> None:
     """Writes quality.csv; every normalisation, arm, point and GAN seed is kept as soon as it is done.
 
@@ -34,9 +37,9 @@ def measure(study: Study, run: epath.Path) -> None:
         for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
             if not path.exists():
                 lines = [line for fold in study.folds for line in _fold(study, generators, job, fold)]
-                writers.write_frame(path, pd.DataFrame(lines))
+                writers.write_frame(path, pd.DataFrame(lines, columns=None if lines else list(_WORDS)))
             progress(number + 1)
-    frames = [writers.read_frame(path, ("normalisation", "arm", "emotion")) for path in paths]
+    frames = [writers.read_frame(path, _WORDS) for path in paths]
     if frames:
         writers.write_frame(run / "quality.csv", pd.concat(frames))
 

@@ -147,8 +147,9 @@ def _record(
             "stages": {},
         }
     record = writers.read_json(path)
-    if _commit() not in (record["commit"], *record["continued_at"]):
-        record["continued_at"].append(_commit())
+    others = record.setdefault("continued_at", [])
+    if _commit() not in (record["commit"], *others):
+        others.append(_commit())
     different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
     if different:
         raise UserError(
@@ -164,7 +165,7 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         return [] if old == new else [prefix]
     keys = list(dict.fromkeys([*old, *new]))
     names = {key: f"{prefix}.{key}" if prefix else key for key in keys}
-    now = new | {key: value for key, value in old.items()}
+    now = new | old
     return [d for key in keys for d in _differences(now[key], new.get(key), names[key])]
 
 

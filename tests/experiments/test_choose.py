@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from configs.emodb_study import get_config
-from experiments import choose, study
+from experiments import choose, classify, quality, study
 from experiments.arms import Bench, bench
 from experiments.holes import Holes, gather
 from experiments.settings import CLASSIFIERS, Setting, fixed, grid
@@ -187,3 +187,24 @@ def test_holes_are_noted_once(made, tmp_path):
     holes.write(part)
     gather(epath.Path(tmp_path))
     assert len(writers.read_lines(tmp_path / "holes.jsonl")) == 1
+
+
+def test_an_arm_that_can_run_nowhere_is_all_holes_and_the_others_go_on(made, tmp_path):
+    """Two rows of a class from each speaker: SMOTE's neighbours need six."""
+    few = np.concatenate([np.arange(start, start + 2) for start in range(0, len(made.label_U), 8)])
+    corpus = made.corpus.select(few)
+    made.config.arms = ("smote", "duplicate")
+    made.config.amount = 1.0
+    poor = study.assemble(made.config, corpus, made.source)
+    run = epath.Path(tmp_path)
+    (run / "members.jsonl").write_text("")
+    choices = choose.choose(poor, run)
+    assert {key[1] for key in choices} == {"real", "duplicate"}
+    classify.classify(poor, run, choices)
+    quality.measure(poor, run)
+    gather(run)
+    predictions = writers.read_frame(run / "predictions.csv", ("arm",))
+    assert "real+duplicate" in set(predictions.arm)
+    assert set(writers.read_frame(run / "quality.csv", ("arm",)).arm) >= {"duplicate"}
+    lines = writers.read_lines(run / "holes.jsonl")
+    assert {line["arm"] for line in lines} == {"smote"} and "need 6 or more" in lines[0]["reason"]
