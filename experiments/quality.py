@@ -14,7 +14,6 @@ from experiments.synthesise import Generators
 from sergan import distances, folds, writers
 from sergan.errors import UserError
 
-
 _WORDS = ("normalisation", "arm", "emotion")
 
 
