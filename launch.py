@@ -1,6 +1,7 @@
 """sergan: GAN data augmentation for speech emotion recognition.
 
 python launch.py --config=configs/emodb_wdiv.py[:preset] [--config.key=value ...] [--workdir=RUN]
+python launch.py --config=... --sweep[="lambda_cyc=0.5,1,2;lambda_cls=0,2"] [--profile=STEPS]
 python launch.py --config=... --mode=inspect
 python launch.py --mode=synthesize --workdir=RUN --out=FILE.parquet --per_class=200 [--source=PATH]
 python launch.py --mode=report --workdir=RUN[,RUN2,... --out=FOLDER]
@@ -21,25 +22,24 @@ from sergan.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
 MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
 WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
-OUT = flags.DEFINE_string(
-    "out", "", "Where synthesize writes (.parquet, .csv, .npz), or report its comparison."
-)
+OUT = flags.DEFINE_string("out", "", "What synthesize writes (.parquet, .csv, .npz); report's folder.")
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
 SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: audio folder or feature table.")
+SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")
+PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.")
 DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 
 
 def dispatch(command: str) -> str:
     """Carries out what the flags say; returns what to print."""
     if MODE.value in ("run", "inspect"):
-        if CONFIG.value is None:
-            raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
-        if MODE.value == "inspect":
-            return run.inspect(CONFIG.value)
         name = config_flags.get_config_filename(flags.FLAGS["config"])
         overrides = config_flags.get_override_values(flags.FLAGS["config"])
+        overrides |= run.sweep(CONFIG.value, name, SWEEP.value)
+        if MODE.value == "inspect":
+            return run.inspect(CONFIG.value)
         workdir = epath.Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
-        return run.run(CONFIG.value, overrides, command, workdir)
+        return run.run(CONFIG.value, overrides, command, workdir, PROFILE.value)
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         run.check_config_file(argv)
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(["--sweep=config" if word == "--sweep" else word for word in argv])
         parsed = True
         if len(rest) > 1:
             raise UserError(f"not a flag: {rest[1]}")

@@ -1,5 +1,9 @@
 """The keys that every study has, with the defaults of the method."""
 
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
 import ml_collections
 
 
@@ -35,12 +39,13 @@ def base() -> ml_collections.ConfigDict:
     c.choice = _choice()
     c.gan = _gan()
     c.hypers = _hypers()
-    c.sweep = ml_collections.ConfigDict({name: () for name in c.hypers})  # values, a point for each
+    c.sweep = ()  # points, each with other values of keys of gan or hypers; see grid
 
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk
     training.save_every = 100
     training.members_per_group = 0  # 0: as many as the memory holds
+    training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
 
     c.svm = svm = ml_collections.ConfigDict()
     svm.C = 1e-3
@@ -55,10 +60,16 @@ def base() -> ml_collections.ConfigDict:
     return c
 
 
+def grid(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """The points of every combination of values of keys of gan or hypers."""
+    return tuple(dict(zip(values, point, strict=True)) for point in product(*values.values()))
+
+
 def _choice() -> ml_collections.ConfigDict:
     """What inner speaker folds choose among, the same grid for each arm."""
     choice = ml_collections.ConfigDict()
-    choice.amounts = ()  # empty: nothing is chosen
+    choice.speakers = 2  # others that judge the settings of each held-out one; 0: nothing is chosen
+    choice.amounts = ()  # empty: nothing is chosen but a sweep's point
     choice.real_share = (0.5, 0.0)
     choice.noise = (0.1, 0.3, 1.0)
     choice.mixup = (0.2, 1.0)

@@ -9,7 +9,7 @@ heads, updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisati
 
 import ml_collections
 
-from configs.common import base
+from configs.common import base, grid
 
 
 def get_config(arg: str = "default") -> ml_collections.ConfigDict:
@@ -35,6 +35,7 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
     config.normalisations = ("train",)
     config.gan.seeds = 1
     config.amount = 5.0
+    config.choice.speakers = 0  # every point is shown, none is chosen
     config.distances = True
     config.synthetic_seeds = 1
     presets[arg](config)
@@ -42,26 +43,24 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
 
 
 def _lambda_cyc(config: ml_collections.ConfigDict) -> None:
-    config.sweep.lambda_cyc = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+    config.sweep = grid(lambda_cyc=(0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0))
 
 
 def _lambda_cls(config: ml_collections.ConfigDict) -> None:
-    config.sweep.lambda_cls = (0.0, 0.5, 1.0, 2.0, 5.0)
+    config.sweep = grid(lambda_cls=(0.0, 0.5, 1.0, 2.0, 5.0))
 
 
 def _lambda_id(config: ml_collections.ConfigDict) -> None:
-    config.hypers.lambda_id = 1.0  # computed at all
-    config.sweep.lambda_id = (0.0, 0.5, 2.5, 5.0)
+    config.sweep = grid(lambda_id=(0.0, 0.5, 2.5, 5.0))
 
 
 def _penalty(config: ml_collections.ConfigDict) -> None:
-    config.sweep.penalty_k = (1.0, 2.0, 10.0)
-    config.sweep.penalty_p = (2.0, 6.0)
+    config.sweep = grid(penalty_k=(1.0, 2.0, 10.0), penalty_p=(2.0, 6.0))
 
 
 def _smoothing(config: ml_collections.ConfigDict) -> None:
     config.arms = ("gan",)
-    config.sweep.smoothing = (0.8, 0.9, 1.0)
+    config.sweep = grid(smoothing=(0.8, 0.9, 1.0))
 
 
 def _pretrained(config: ml_collections.ConfigDict) -> None:
@@ -99,5 +98,4 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.amount = 1.0
     config.dnn.hidden = (8,)
     config.dnn.steps = 20
-    config.sweep.lambda_cyc = (0.5, 5.0)
-    config.sweep.lambda_cls = (0.0, 2.0)
+    config.sweep = grid(lambda_cyc=(0.5, 5.0), lambda_cls=(0.0, 2.0))

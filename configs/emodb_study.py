@@ -35,6 +35,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.gan.seeds = 5
     config.amount = 10.0
     config.curve = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
+    config.choice.speakers = 9  # all others
     config.choice.amounts = (1.0, 3.0, 10.0)
     config.distances = True
     config.synthetic_seeds = 1

@@ -6,6 +6,9 @@ python launch.py --config=configs/emodb_wdiv.py:paper       Shilandari's sizes a
 python launch.py --config=configs/emodb_wdiv.py:bao         Bao's sizes, schedule and loss; an accelerator
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import ml_collections
 
 from configs.common import base
@@ -19,6 +22,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"no preset {arg!r} in configs/emodb_wdiv.py; there are {', '.join(presets)[2:]}")
     presets[arg](config)
     return config
+
+
+def sweep(add: Callable[..., Any]) -> None:
+    """The points of --sweep: λ_cyc × λ_cls around the papers' values."""
+    for lambda_cyc in (0.5, 1.0, 5.0, 20.0):
+        for lambda_cls in (0.0, 2.0, 5.0):
+            add(lambda_cyc=lambda_cyc, lambda_cls=lambda_cls)
 
 
 def _debug(config: ml_collections.ConfigDict) -> None:

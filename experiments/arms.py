@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.settings import CLASSIFIERS, Setting
-from experiments.study import LOSSES, Study
+from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import augment, folds
 from sergan.augment import Synthetic
 from sergan.classifiers.tasks import Answer, Task
+from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
 from sergan.folds import Fold
 
@@ -80,7 +81,7 @@ def bench(
     seed: int,
     per_class: int,
     strength: float,
-    point: int = 0,
+    point: int,
 ) -> Bench:
     """The rows of one fold with up to `per_class` synthetic ones of each class.
 

@@ -53,7 +53,7 @@ def choose(study: Study, run: epath.Path) -> Choices:
 def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Fold, Setting, float]]:
     """Each classifier's and fold's best setting with its inner UAR; none where an arm has no trials."""
     for classifier in CLASSIFIERS:
-        settings = grid(study.config, arm, classifier)
+        settings = grid(study.config, arm, classifier, len(study.points))
         for fold in study.folds:
             uar_S = inner_uar(trials[trials.classifier == classifier], fold, study.inner, len(settings))
             if not np.isnan(uar_S).all():
@@ -105,32 +105,38 @@ class _Trials:
 
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
-        strengths = dict.fromkeys(setting.strength for setting in grid(self.study.config, self.arm, "svm"))
+        kinds = dict.fromkeys((setting.strength, setting.point) for setting in self._grid("svm"))
         frames = []
         for start in range(0, len(self.study.inner), _FOLDS_AT_ONCE):
-            for strength in strengths:
-                benches = list(self._benches(self.study.inner[start : start + _FOLDS_AT_ONCE], strength))
+            for kind in kinds:
+                benches = list(self._benches(self.study.inner[start : start + _FOLDS_AT_ONCE], *kind))
                 for classifier in CLASSIFIERS:
-                    frames += self._counts(classifier, benches, strength)
+                    frames += self._counts(classifier, benches, *kind)
         return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
 
-    def _benches(self, inner: list[Fold], strength: float) -> Iterator[Bench]:
-        most = max(self.study.config.choice.amounts)
+    def _grid(self, classifier: str) -> list[Setting]:
+        return grid(self.study.config, self.arm, classifier, len(self.study.points))
+
+    def _benches(self, inner: list[Fold], strength: float, point: int) -> Iterator[Bench]:
+        study = self.study
+        most = max(study.config.choice.amounts or (study.config.amount,))
         for fold in inner:
-            rows = self.study.per_class(fold, most)
+            rows = study.per_class(fold, most)
             try:
                 yield bench(
-                    self.study, self.generators, self.arm, self.normalisation, fold, 0, rows, strength
+                    study, self.generators, self.arm, self.normalisation, fold, 0, rows, strength, point
                 )
             except UserError as error:
                 self.holes.add(fold, most, error)
 
-    def _counts(self, classifier: str, benches: list[Bench], strength: float) -> list[pd.DataFrame]:
+    def _counts(
+        self, classifier: str, benches: list[Bench], strength: float, point: int
+    ) -> list[pd.DataFrame]:
         asked: list[tuple[Setting, Task]] = []
         numbers = []
         for place, rows in enumerate(benches):
-            for number, setting in enumerate(grid(self.study.config, self.arm, classifier)):
-                if setting.strength == strength:
+            for number, setting in enumerate(self._grid(classifier)):
+                if (setting.strength, setting.point) == (strength, point):
                     try:
                         asked.append((setting, rows.task(place, setting, real=True, seed=0)))
                         numbers.append(number)

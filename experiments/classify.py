@@ -12,10 +12,11 @@ from experiments.arms import Bench, answers, bench
 from experiments.choose import Choices
 from experiments.holes import Holes
 from experiments.settings import CLASSIFIERS, Setting, fixed
-from experiments.study import LOSSES, Study
+from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
+from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
 
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
@@ -86,7 +87,7 @@ class _Part:
             for entry, setting in self._settings(classifier, fold.index):
                 for repeat in range(repeats):
                     try:
-                        place, rows = benches.get(fold.index, setting.strength)
+                        place, rows = benches.get(fold.index, setting.strength, setting.point)
                         seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
                     except UserError as error:
@@ -101,29 +102,29 @@ class _Part:
             ]
         )
 
-    def bench(self, fold: int, strength: float) -> Bench:
+    def bench(self, fold: int, strength: float, point: int) -> Bench:
         """Rows of a fold for the largest amount that is asked for."""
         study, job = self._study, self._job
         where = study.fold(fold)
         amounts = [study.config.amount, *study.config.curve, *study.config.choice.amounts]
         most = max(study.per_class(where, amount) for amount in amounts)
-        of_fold = (job.arm, job.normalisation, where, job.seed, most, strength, job.point)
+        of_fold = (job.arm, job.normalisation, where, job.seed, most, strength, point)
         return bench(study, self._generators, *of_fold)
 
     def _settings(self, classifier: str, fold: int) -> Iterator[tuple[Entry, Setting]]:
-        """At the config's own settings, then at the chosen one."""
-        study, arm = self._study, self._job.arm
+        """At the config's own settings, then, beside a sweep's first point, at the chosen one."""
+        study, arm, point = self._study, self._job.arm, self._job.point
         both = arm if arm == "real" else f"real+{arm}"
         if arm == "real":
             yield Entry(both, 0.0), fixed(study.config, arm, classifier, 0.0)
         else:
-            own = fixed(study.config, arm, classifier, study.config.amount)
+            own = fixed(study.config, arm, classifier, study.config.amount, point)
             yield Entry(arm, study.amount), own
             for amount in study.config.curve or (study.config.amount,):
-                setting = fixed(study.config, arm, classifier, amount)
+                setting = fixed(study.config, arm, classifier, amount, point)
                 yield Entry(both, float(amount or study.amount)), setting
         chosen = self._choices.get((self._job.normalisation, arm, classifier, fold))
-        if chosen:
+        if chosen and point == 0:
             yield Entry(both, CHOSEN), chosen
 
     def _frame(self, classifier: str, entry: Entry, task: Task, answer: Answer) -> pd.DataFrame:
@@ -157,13 +158,13 @@ class _Benches:
 
     def __init__(self, part: _Part) -> None:
         self._part = part
-        self._places: dict[tuple[int, float], int] = {}
+        self._places: dict[tuple[int, float, int], int] = {}
         self.made: list[Bench] = []
 
-    def get(self, fold: int, strength: float) -> tuple[int, Bench]:
+    def get(self, fold: int, strength: float, point: int) -> tuple[int, Bench]:
         """Place and rows of a fold; raises UserError as `bench`."""
-        key = (fold, strength)
+        key = (fold, strength, point)
         if key not in self._places:
-            self.made.append(self._part.bench(fold, strength))
+            self.made.append(self._part.bench(*key))
             self._places[key] = len(self.made) - 1
         return self._places[key], self.made[self._places[key]]

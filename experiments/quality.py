@@ -9,9 +9,10 @@ from etils import epath
 from experiments.arms import Bench, answers, bench
 from experiments.classify import Job
 from experiments.settings import fixed
-from experiments.study import LOSSES, Study
+from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import distances, folds, writers
+from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
 
 _WORDS = ("normalisation", "arm", "emotion")

@@ -20,14 +20,24 @@ from etils import epath
 from sergan import writers
 from sergan.errors import UserError
 
-HARMLESS = ("features.cache", "features.workers")  # a run folder may be continued with others
+HARMLESS = (
+    "features.cache",
+    "features.workers",
+    "training.compilation_cache",
+)  # a run folder may be continued with others
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
 def run(
-    config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str, workdir: epath.Path
+    config: ml_collections.ConfigDict,
+    overrides: dict[str, Any],
+    command: str,
+    workdir: epath.Path,
+    profile: int = 0,
 ) -> str:
     """Runs what is not done yet in `workdir`; returns the table of results as text.
+
+    `profile` steps of the training are traced.
 
     Raises:
       UserError: wrong input, or a run folder that was made with another config.
@@ -37,32 +47,31 @@ def run(
         from sergan import report
 
         return _closing(workdir, report, "was finished before; everything is found done")
-    return _Stages(workdir, record).all(config)
+    return _Stages(workdir, record, profile).all(config)
 
 
 class _Stages:
     """The stages of one run, each with its time in config.json."""
 
-    def __init__(self, workdir: epath.Path, record: dict[str, Any]) -> None:
-        self._workdir, self._record = workdir, record
+    def __init__(self, workdir: epath.Path, record: dict[str, Any], profile: int) -> None:
+        self._workdir, self._record, self._profile = workdir, record, profile
 
     def all(self, config: ml_collections.ConfigDict) -> str:
         from experiments import choose, classify, holes, quality, study, synthesise, train
         from sergan import members, metrics, report
 
         run = self._workdir
+        _keep_compiled(config.training.compilation_cache)
         resolved = self._timed("features", lambda: _prepare(study, config, run))
         if not self._record["started"]:
-            self._start(
-                members.group_length(resolved.gan, resolved.members, config.training.members_per_group)
-            )
+            self._start(members.group_length(resolved.members, config.training.members_per_group))
         if not (run / "features.parquet").exists():
             study.keep(resolved, run)
         if len(resolved.points) > 1:
             points = [{"point": i} | point for i, point in enumerate(resolved.points)]
             writers.write_frame(run / "points.csv", pd.DataFrame(points))
         size = self._record["members_per_group"]
-        self._timed("train", lambda: train.train(resolved, run, size))
+        self._timed("train", lambda: train.train(resolved, run, size, self._smaller, self._profile))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
         if not (run / "predictions.csv").exists():
             choices = self._timed("choose", lambda: choose.choose(resolved, run))
@@ -70,6 +79,10 @@ class _Stages:
         self._timed("quality", lambda: quality.measure(resolved, run))
         self._timed("report", lambda: self._report(metrics, report, holes))
         return _closing(run, report, "finished")
+
+    def _smaller(self, length: int) -> None:
+        self._record["members_per_group"] = length
+        self._save()
 
     def _start(self, length: int) -> None:
         import jax
@@ -102,6 +115,14 @@ class _Stages:
 
     def _save(self) -> None:
         writers.write_json(self._workdir / "config.json", self._record)
+
+
+def _keep_compiled(folder: str) -> None:
+    """Programs are compiled once for all runs, unless the environment says where or that they are not."""
+    import jax
+
+    if folder and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
 
 
 def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> Any:
@@ -217,26 +238,22 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
 def inspect(config: ml_collections.ConfigDict) -> str:
     """What would be run on which data; trains nothing."""
     from experiments import study
-    from sergan import members
 
     with writers.Progress("features", 1) as progress:
         resolved = study.prepare(config, progress)
-    corpus, gan = resolved.corpus, resolved.gan
+    corpus = resolved.corpus
     lines = [f"{'speaker':<16}" + "".join(f"{emotion:>12}" for emotion in resolved.classes) + f"{'all':>8}"]
     for speaker in [*sorted(set(corpus.speakers_U.tolist())), ""]:
         rows = corpus.speakers_U == speaker if speaker else corpus.speakers_U != ""
         counts = [int((corpus.emotions_U[rows] == emotion).sum()) for emotion in resolved.classes]
         lines.append(f"{speaker or 'all':<16}" + "".join(f"{n:>12}" for n in counts) + f"{sum(counts):>8}")
-    size = members.group_length(gan, resolved.members, config.training.members_per_group)
-    mebibytes = members.bytes_per_member(gan) / 2**20
     lines += [
         "",
         f"features: {len(corpus.names_D)} ({corpus.extractor})",
         f"source: {config.source}, {len(resolved.source.ids_U)} rows of "
         f"{len(set(resolved.source.speakers_U.tolist()))} speakers",
         f"folds: {len(resolved.folds)}, one for each held-out {config.protocol.replace('_', ' and ')}",
-        f"CycleGANs: {len(resolved.members)} members of {gan.emotions} emotions, "
-        f"{gan.pretrain_steps} + {gan.steps} steps each, {mebibytes:.0f} MiB each, {size} at a time",
+        f"CycleGANs: {_cyclegans(resolved.members, config.training.members_per_group)}",
         f"sweep: {_sweep(resolved.points)}",
         f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
         f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
@@ -247,16 +264,33 @@ def inspect(config: ml_collections.ConfigDict) -> str:
     return "\n".join(lines)
 
 
-def _sweep(points: list[dict[str, float]]) -> str:
+def _cyclegans(planned: list[Any], at_most: int) -> str:
+    from sergan import members
+
+    if not planned:
+        return "none"
+    gans = list(dict.fromkeys(member.gan for member in planned))
+    steps = " or ".join(dict.fromkeys(f"{gan.pretrain_steps} + {gan.steps}" for gan in gans))
+    mebibytes = max(members.bytes_per_member(gan) for gan in gans) / 2**20
+    return (
+        f"{len(planned)} members of {gans[0].emotions} emotions, {steps} steps and {mebibytes:.0f} MiB each, "
+        f"{members.group_length(planned, at_most)} at a time, {len(gans)} programs"
+    )
+
+
+def _sweep(points: list[Any]) -> str:
     if len(points) == 1:
         return "none"
-    grid = {name: list(dict.fromkeys(point[name] for point in points)) for name in points[0]}
-    return f"{len(points)} points of {', '.join(f'{name} {values}' for name, values in grid.items())}"
+    values = {name: list(dict.fromkeys(str(point[name]) for point in points)) for name in points[0]}
+    grid = "; ".join(f"{name} {', '.join(listed)}" for name, listed in values.items())
+    return f"{len(points)} points of {grid}"
 
 
 def _choice(config: ml_collections.ConfigDict, inner: int) -> str:
     if not inner:
         return "none, settings are the config's own"
+    if not config.choice.amounts:
+        return f"on {inner} inner folds, among the sweep's points"
     keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items())
     return f"on {inner} inner folds, among {keys}"
 
@@ -273,6 +307,22 @@ def report(workdirs: list[epath.Path], out: str) -> str:
     if len(workdirs) == 1:
         return f"{report.write(workdirs[0])}"
     return f"{report.compare(workdirs, epath.Path(out or workdirs[0]))}"
+
+
+def sweep(config: ml_collections.ConfigDict | None, config_name: str, flag: str) -> dict[str, str]:
+    """Puts the points that the flag --sweep asks for into the config; returns it as an override.
+
+    Raises:
+      UserError: there is no config, it is no grid, or the config has no sweep of its own.
+    """
+    from experiments import points
+
+    if config is None:
+        raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
+    if not flag:
+        return {}
+    config.sweep = tuple(points.asked(flag, config_name))
+    return {"sweep": flag}
 
 
 def default_workdir(config_name: str, overrides: dict[str, Any]) -> epath.Path:

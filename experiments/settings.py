@@ -8,6 +8,7 @@ from sergan.classifiers import dnn, svm
 from sergan.classifiers.dnn import DnnSettings
 from sergan.classifiers.svm import SvmSettings
 from sergan.classifiers.tasks import FitPredict
+from sergan.cyclegan import LOSSES
 
 CLASSIFIERS: dict[str, FitPredict] = {"svm": svm.fit_predict, "dnn": dnn.fit_predict}
 STRENGTHS = ("noise", "mixup")  # arms with a strength, each under its own name in the config
@@ -15,8 +16,10 @@ STRENGTHS = ("noise", "mixup")  # arms with a strength, each under its own name 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a classifier is trained with: synthetic sets, how strongly they are changed, weights, nets."""
+    """What a classifier is trained with: synthetic sets of a sweep's point, how strongly they are changed,
+    weights, nets."""
 
+    point: int  # 0 for arms that are not CycleGANs
     amount: float
     strength: float  # 0 for arms that have none
     real_share: float
@@ -26,6 +29,7 @@ class Setting:
     def words(self) -> dict[str, Any]:
         """As columns of a table."""
         return {
+            "point": self.point,
             "amount": self.amount,
             "setting": str(self.structure),
             "regularisation": self.regularisation,
@@ -34,19 +38,26 @@ class Setting:
         }
 
 
-def fixed(config: Any, arm: str, classifier: str, amount: float) -> Setting:
-    """The config's own setting of a classifier with `amount` sets of an arm."""
+def fixed(config: Any, arm: str, classifier: str, amount: float, point: int = 0) -> Setting:
+    """The config's own setting of a classifier with `amount` sets of an arm at a sweep's point."""
     strength = config[arm] if arm in STRENGTHS else 0.0
     if classifier == "svm":
-        return Setting(amount, strength, config.real_share, config.svm.C, SvmSettings())
+        return Setting(point, amount, strength, config.real_share, config.svm.C, SvmSettings())
     spec = config.dnn
     structure = DnnSettings(tuple(spec.hidden), spec.dropout, spec.learning_rate, spec.batch_size, spec.steps)
-    return Setting(amount, strength, config.real_share, spec.l2, structure)
+    return Setting(point, amount, strength, config.real_share, spec.l2, structure)
 
 
-def grid(config: Any, arm: str, classifier: str) -> list[Setting]:
-    """The settings that inner folds choose from, those with fewer rows first; `real` has no amounts."""
+def grid(config: Any, arm: str, classifier: str, points: int = 1) -> list[Setting]:
+    """The settings that inner folds choose from, those with fewer rows first; `real` has no amounts.
+
+    Without amounts to choose from, a sweep's points at the config's own settings.
+    """
     choice = config.choice
+    places = range(points if arm in LOSSES else 1)
+    if not choice.amounts:
+        amount = 0.0 if arm == "real" else config.amount
+        return [fixed(config, arm, classifier, amount, point) for point in places]
     rows: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)]
     if arm != "real":
         strengths = choice[arm] if arm in STRENGTHS else (0.0,)
@@ -60,7 +71,8 @@ def grid(config: Any, arm: str, classifier: str) -> list[Setting]:
             for hidden, dropout, steps, l2 in product(choice.hidden, choice.dropout, choice.steps, choice.l2)
         ]
     return [
-        Setting(amount, strength, share, regularisation, structure)
+        Setting(point, amount, strength, share, regularisation, structure)
+        for point in places
         for amount, strength, share in rows
         for regularisation, structure in structures
     ]

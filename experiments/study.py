@@ -1,23 +1,22 @@
 """A config with everything that follows from it before any work: rows, folds, networks, members."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from sergan import augment, features, folds, members
+from experiments import points
+from experiments.checks import check
+from experiments.points import Point
+from sergan import features, folds, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
-from sergan.cyclegan import GanConfig
+from sergan.cyclegan import LOSSES, GanConfig
 from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.members import Member, View
-
-NORMALISATIONS = ("train", "speaker")
-LOSSES = ("gan", "wdiv")  # the arms that are CycleGANs, by their loss
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Study:
     """The resolved study.
 
     `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `inner` are the folds on which
-    settings are chosen, none where nothing is; `points` are the swept hypers' values, one empty point without
-    a sweep; `members` are all CycleGANs that are to be trained.
+    settings are chosen, none where nothing is; `points` are the sweep's, one empty point without a sweep;
+    `members` are all CycleGANs that are to be trained.
     """
 
     config: Any
@@ -35,18 +34,13 @@ class Study:
     source: FeatureTable
     folds: list[Fold]
     inner: list[Fold]
-    points: list[dict[str, float]]
-    gan: GanConfig
+    points: list[Point]
     members: list[Member]
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The kinds of synthetic rows that are compared with none."""
         return arms(self.config)
-
-    def gan_of(self, loss: str) -> GanConfig:
-        """The CycleGANs of the arm `loss`."""
-        return replace(self.gan, loss=loss)
 
     def fold(self, index: int) -> Fold:
         """A fold or inner fold by its number."""
@@ -104,7 +98,8 @@ def prepare(config: Any, progress: Any = None) -> Study:
     Raises:
       UserError: whatever the user can mend, before anything is trained or written.
     """
-    check(config)
+    for point in points.resolve(config):
+        check(points.at(config, point))
     spec = config.features
     settings = (spec.set, spec.cache, spec.workers, progress)
     everything = features.corpus_table(config.corpus.name, config.corpus.root, config.corpus.table, *settings)
@@ -129,15 +124,20 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     """Folds, network sizes and members for given rows."""
     classes = _classes(config, corpus)
     splits = _splits(config, corpus, source, classes)
-    inner = folds.pairs(corpus, splits, classes) if config.choice.amounts else []
-    gan = gan_config(config, corpus.names_D, splits, classes)
-    hypers = {name: float(value) for name, value in config.hypers.items()}
-    points = sweep_points(config)
-    losses = tuple(loss for loss in LOSSES if loss in arms(config))
+    swept = points.resolve(config)
+    inner = folds.pairs(corpus, splits, classes, config.choice.speakers) if chooses(config, swept) else []
+    at_points = [points.at(config, point) for point in swept]
+    identity = any(each.hypers.lambda_id > 0 for each in at_points)
+    programs = [gan_config(each, corpus.names_D, splits, classes, identity) for each in at_points]
+    hypers = [{name: float(value) for name, value in each.hypers.items()} for each in at_points]
     plan = members.plan(
-        losses, tuple(config.normalisations), splits + inner, config.gan.seeds, [hypers | p for p in points]
+        tuple(loss for loss in LOSSES if loss in arms(config)),
+        tuple(config.normalisations),
+        splits + inner,
+        config.gan.seeds,
+        list(zip(programs, hypers, strict=True)),
     )
-    study = Study(config, classes, corpus, source, splits, inner, points, gan, plan)
+    study = Study(config, classes, corpus, source, splits, inner, swept, plan)
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
         if not 1 <= want <= have:
@@ -152,13 +152,11 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
 
 def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
     """The folds of `config.protocol`."""
-    if config.choice.amounts and len(sweep_points(config)) > 1:
-        raise UserError("config.sweep and config.choice.amounts: not both, inner folds have one point only")
     if config.protocol == "speaker":
         return folds.loso(corpus, classes)
-    if config.corpus.name not in CORPORA or config.choice.amounts:
+    if config.corpus.name not in CORPORA or chooses(config, points.resolve(config)):
         raise UserError(
-            f"config.protocol={config.protocol}: for {', '.join(CORPORA)}, and without config.choice.amounts"
+            f"config.protocol={config.protocol}: for {', '.join(CORPORA)}, and with config.choice.speakers=0"
         )
     if set(corpus.speakers_U.tolist()) & set(source.speakers_U.tolist()):
         raise UserError(
@@ -174,11 +172,9 @@ def arms(config: Any) -> tuple[str, ...]:
     return tuple(config.arms) or (config.gan.loss,)
 
 
-def sweep_points(config: Any) -> list[dict[str, float]]:
-    """The grid of the values in `config.sweep`, each point once."""
-    swept = {name: [float(v) for v in values] for name, values in config.sweep.items() if len(values)}
-    points = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
-    return [point for i, point in enumerate(points) if point not in points[:i]]
+def chooses(config: Any, swept: list[Point]) -> bool:
+    """Whether settings are chosen on inner folds: there are several, and speakers that judge them."""
+    return config.choice.speakers > 0 and (bool(config.choice.amounts) or len(swept) > 1)
 
 
 def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> None:
@@ -192,92 +188,12 @@ def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> 
             )
 
 
-def check(config: Any) -> None:
-    """Raises UserError for a value that cannot work, naming its key."""
-    choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-        "normalisations": (tuple(config.normalisations), NORMALISATIONS),
-        "protocol": ((config.protocol,), ("speaker", "speaker_text")),
-        "arms": (tuple(config.arms), (*augment.ARMS, *LOSSES)),
-        "gan.loss": ((config.gan.loss,), LOSSES),
-        "gan.cycle_reduction": ((config.gan.cycle_reduction,), ("sum", "mean")),
-        "gan.classifier_data": ((config.gan.classifier_data,), ("real", "fake", "both")),
-    }
-    for key, (values, known) in choices.items():
-        for value in values:
-            if value not in known:
-                raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
-        if len(set(values)) < len(values):
-            raise UserError(f"config.{key} names one twice: {values}")
-    positive = {
-        "seeds": config.seeds,
-        "gan.seeds": config.gan.seeds,
-        "gan.batch_size": config.gan.batch_size,
-        "gan.epochs": config.gan.epochs,
-        "gan.decay_epochs": config.gan.decay_epochs,
-        "gan.generator_updates": config.gan.generator_updates,
-        "gan.critic_updates": config.gan.critic_updates,
-        "training.log_every": config.training.log_every,
-        "training.save_every": config.training.save_every,
-        "svm.C": config.svm.C,
-        "dnn.steps": config.dnn.steps,
-        "dnn.batch_size": config.dnn.batch_size,
-        "normalisations": len(config.normalisations),
-        "dnn.learning_rate": config.dnn.learning_rate,
-        "gan.decay_factor": config.gan.decay_factor,
-        "mixup": config.mixup,
-    } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
-    for key, value in positive.items():
-        if not value > 0:
-            raise UserError(f"config.{key} must be above 0, it is {value}")
-    shares = {
-        "real_share": config.real_share,
-        "gan.dropout": config.gan.dropout,
-        "gan.ema_decay": config.gan.ema_decay,
-        "dnn.dropout": config.dnn.dropout,
-    } | _several(config, "choice.real_share", "choice.dropout")
-    for key, value in shares.items():
-        if not 0 <= value < 1:
-            raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
-    widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
-    widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
-    for key, hidden in widths.items():
-        if not all(isinstance(width, int) and width > 0 for width in hidden):
-            raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
-    zero_or_more = {
-        "amount": config.amount,
-        "noise": config.noise,
-        "synthetic_seeds": config.synthetic_seeds,
-        "gan.pretrain_epochs": config.gan.pretrain_epochs,
-        "training.members_per_group": config.training.members_per_group,
-        "dnn.l2": config.dnn.l2,
-    } | _several(config, "choice.noise", "choice.l2")
-    zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
-    zero_or_more |= _several(config, *(f"sweep.{name}" for name in config.sweep))
-    for key, value in zero_or_more.items():
-        if not 0 <= value < float("inf"):
-            raise UserError(f"config.{key} must be 0 or more, it is {value}")
-
-
-def _several(config: Any, *keys: str) -> dict[str, Any]:
-    """The values of keys that hold several, each by its place.
-
-    Raises UserError if a key of the grid holds none while something is to be chosen.
-    """
-    named: dict[str, Any] = {}
-    for key in keys:
-        values: Any = config
-        for part in key.split("."):
-            values = values[part]
-        if not len(values) and key.startswith("choice.") and config.choice.amounts:
-            raise UserError(f"config.{key} is empty: nothing to choose from")
-        named |= {f"{key}[{i}]": value for i, value in enumerate(values)}
-    return named
-
-
 def gan_config(
-    config: Any, names_D: tuple[str, ...], splits: list[Fold], classes: tuple[str, ...]
+    config: Any, names_D: tuple[str, ...], splits: list[Fold], classes: tuple[str, ...], identity: bool
 ) -> GanConfig:
-    """The static part of the CycleGANs. An epoch is a pass over the mean number of rows of an emotion.
+    """What is compiled of the CycleGANs. An epoch is a pass over the mean number of rows of an emotion.
+
+    `identity` says whether the identity loss is computed at all.
 
     Raises:
       UserError: a number of steps that the chunk length does not divide.
@@ -308,7 +224,7 @@ def gan_config(
         slope=gan.slope,
         dropout=gan.dropout,
         cycle_reduction=gan.cycle_reduction,
-        identity=config.hypers.lambda_id > 0,
+        identity=identity,
         classifier_data=gan.classifier_data,
         batch_size=gan.batch_size,
         generator_updates=gan.generator_updates,

@@ -22,12 +22,11 @@ class Generators:
 
     def __init__(self, study: Study, run: epath.Path) -> None:
         self._study, self._run = study, run
-        self._transfer = synthesis.make_transfer(study.gan)  # the losses share the generators' structure
         self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
         self._members = {(m.loss, m.normalisation, m.fold, m.seed, m.point): m for m in study.members}
 
     def member(self, loss: str, normalisation: str, fold: int, seed: int, point: int) -> Member:
-        """The member that trained with a loss on a fold; inner folds have the first seed and point only."""
+        """The member that trained with a loss on a fold; inner folds have the first seed only."""
         return self._members[loss, normalisation, fold, seed, point]
 
     def trained(self, member: Member) -> bool:
@@ -41,8 +40,7 @@ class Generators:
     def step(self, member: Member) -> int:
         """The step at which the member's generators were left."""
         status = self._lines[member.index]["status"]
-        gan = self._study.gan
-        return gan.pretrain_steps + gan.steps if status == "done" else int(status.split("@")[1])
+        return member.gan.pretrain_steps + member.gan.steps if status == "done" else int(status.split("@")[1])
 
     def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
         """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.
@@ -50,11 +48,11 @@ class Generators:
         Whatever the number of rows, one program runs: they are padded to the length of x_SxD.
         """
         line = self._lines[member.index]
-        generators = _restored(self._study.gan, self._run, line["group"], line["group_size"])
+        generators = _restored(member.gan, self._run, line["group"], line["group_size"])
         gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
         scaler = self._study.view(member).scaler
         padded_S = np.pad(rows_N, (0, len(x_SxD) - len(rows_N)), mode="edge")
-        y_KxSxD = np.asarray(self._transfer(gen, scaler.apply(x_SxD[padded_S])))
+        y_KxSxD = np.asarray(_compiled(member.gan)(gen, scaler.apply(x_SxD[padded_S])))
         return scaler.invert(y_KxSxD[:, : len(rows_N)])
 
     def origin(self, member: Member) -> dict[str, Any]:
@@ -73,6 +71,11 @@ class Generators:
 @lru_cache(maxsize=1)
 def _restored(gan: GanConfig, run: epath.Path, group: int, size: int) -> Any:
     return restore_generators(gan, run, group, size)
+
+
+@lru_cache
+def _compiled(gan: GanConfig) -> Any:
+    return synthesis.make_transfer(gan)
 
 
 def synthesise(study: Study, run: epath.Path) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -11,32 +12,60 @@ from etils import epath
 
 from experiments.interrupts import Interrupts
 from experiments.study import Study
+from experiments.traces import Trace
 from sergan import cyclegan, members, writers
 from sergan.checkpoint import Checkpoints, restore_tree, save_tree
 from sergan.cyclegan import GanConfig
 from sergan.members import Member
 
 
-def train(study: Study, run: epath.Path, size: int) -> None:
-    """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints."""
-    groups = members.groups(study.members, size)
-    total_steps = study.gan.pretrain_steps + study.gan.steps
-    with Interrupts() as interrupts, writers.Progress("CycleGANs", total_steps * len(groups)) as progress:
-        for number, group in enumerate(groups):
-            if generators_path(run, number).exists():
-                progress((number + 1) * total_steps)
-            else:
+def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None], profile: int = 0) -> None:
+    """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints.
+
+    A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
+    The first `profile` steps after a chunk that compiles are traced.
+    """
+    total = sum(m.gan.pretrain_steps + m.gan.steps for m in study.members)
+    trace = Trace(run / "profile", profile)
+    with Interrupts() as interrupts, writers.Progress("CycleGANs", total) as progress:
+        number, todo = _remaining(study, run)
+        while todo:
+            done = total - sum(m.gan.pretrain_steps + m.gan.steps for m in todo)
+            group = members.groups(todo, size)[0]
+            try:
                 trainer = _Group(study, run, number, group)
-                while trainer.step < total_steps:
+                while trainer.left:
                     means = trainer.advance()
-                    progress(number * total_steps + trainer.step, values=means)
+                    trace.advance(study.config.training.log_every)
+                    progress(done + trainer.step * trainer.count, values=means)
                     if interrupts.asked:
                         trainer.save()
+                        trainer.close()
                         raise KeyboardInterrupt
                 trainer.finish()
-            _state_path(run, number).rmtree(missing_ok=True)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
+                    raise
+                _state_path(run, number).rmtree(missing_ok=True)
+                print(f"{size} members do not fit the memory; trying {-(-size // 2)}", file=sys.stderr)
+                size = -(-size // 2)
+                smaller(size)
+            else:
+                number, todo = _remaining(study, run)
+                progress(total - sum(m.gan.pretrain_steps + m.gan.steps for m in todo))
             if interrupts.asked:
                 raise KeyboardInterrupt
+
+
+def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
+    """The number of the next group, and the members of no finished one; tidies up after those."""
+    number = 0
+    while generators_path(run, number).exists():
+        _state_path(run, number).rmtree(missing_ok=True)
+        number += 1
+    lines = writers.read_lines(run / "members.jsonl")
+    trained = {line["member"] for line in lines if line["group"] < number}
+    return number, [member for member in study.members if member.index not in trained]
 
 
 class _Group:
@@ -44,38 +73,55 @@ class _Group:
 
     def __init__(self, study: Study, run: epath.Path, number: int, group: list[Member]) -> None:
         self._study, self._run, self._number, self._group = study, run, number, group
-        self._views = [study.view(member) for member in group]
-        self._gan = study.gan_of(group[0].loss)
+        self._gan = group[0].gan
         x_UxD, x_SxD = study.tables[group[0].normalisation]
-        self._data = members.stack_views(x_SxD, x_UxD, self._views)
+        self._data = members.stack_views(x_SxD, x_UxD, [study.view(member) for member in group])
         self._hypers = members.stack_hypers(group)
         self._checkpoints = Checkpoints(_state_path(run, number))
         state = members.init(self._gan, group)
-        self._state = state if self._checkpoints.latest() is None else self._checkpoints.restore(state)
-        self.step = self._checkpoints.latest() or 0
+        self._saved = self._checkpoints.latest()
+        self._state = state if self._saved is None else self._checkpoints.restore(state)
+        self.step = self._saved or 0
+        self.count = len(_distinct(group))
+        self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
+        self._means: dict[str, float] = {}
         self._forget_metrics_after(self.step)
         self._started = time.monotonic()
 
+    @property
+    def left(self) -> int:
+        """Steps that are still to be trained."""
+        return self._gan.pretrain_steps + self._gan.steps - self.step
+
     def advance(self) -> dict[str, float]:
-        """One chunk: trains, logs, saves when due. Returns the mean losses for the progress bar."""
+        """One chunk; while the device computes it, the one before is logged. Saves when due.
+
+        Returns the newest mean losses for the progress bar.
+        """
         phase = "pretrain" if self.step < self._gan.pretrain_steps else "train"
         chunk = _compiled(self._gan, phase, self._study.config.training.log_every, len(self._group))
         self._state, metrics = chunk(self._hypers, self._data, self._state)
-        metrics = {name: np.asarray(values_MxK) for name, values_MxK in metrics.items()}
+        self._write_metrics()
         self.step += self._study.config.training.log_every
-        self._log(phase, metrics)
+        self._unwritten = self.step, phase, metrics
         if self.step % self._study.config.training.save_every == 0:
             self.save()
-        shown = [name for name in ("critic_T", "cycle", "class") if name in metrics]
-        return {name: float(np.mean(metrics[name])) for name in shown}
+        return self._means
 
     def save(self) -> None:
-        """The whole state, so that the same command goes on from here."""
-        if self._checkpoints.latest() != self.step:
+        """The whole state, in the background, so that the same command goes on from here."""
+        if self._saved != self.step:
+            self._write_metrics()
             self._checkpoints.save(self.step, self._state)
+            self._saved = self.step
+
+    def close(self) -> None:
+        """Waits for what is being saved."""
+        self._checkpoints.close()
 
     def finish(self) -> None:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
+        self._write_metrics()
         stop_M, finite_M = np.asarray(self._state.step), np.asarray(self._state.finite)
         lines = [
             line for line in writers.read_lines(self._run / "members.jsonl") if line["group"] != self._number
@@ -109,23 +155,24 @@ class _Group:
                     f"member {member.index} diverged at step {stop_M[place]} and was frozen", file=sys.stderr
                 )
 
-    def _log(self, phase: str, metrics: dict[str, np.ndarray]) -> None:
+    def _write_metrics(self) -> None:
+        """What the last chunk said, in one transfer, as lines of metrics.jsonl."""
+        if self._unwritten is None:
+            return
+        step, phase, on_device = self._unwritten
+        self._unwritten, metrics = None, jax.device_get(on_device)
         seconds = round(time.monotonic() - self._started, 2)
         writers.append_lines(
             self._run / "metrics.jsonl",
             (
-                {
-                    "step": self.step,
-                    "seconds": seconds,
-                    "phase": phase,
-                    "member": member.index,
-                    "emotion": emotion,
-                }
+                {"step": step, "seconds": seconds, "phase": phase, "member": member.index, "emotion": emotion}
                 | {name: _short(values_MxK[place, k]) for name, values_MxK in metrics.items()}
                 for place, member in _distinct(self._group)
                 for k, emotion in enumerate(self._study.classes)
             ),
         )
+        shown = [name for name in ("critic_T", "cycle", "class") if name in metrics]
+        self._means = {name: float(np.mean(metrics[name])) for name in shown}
 
     def _forget_metrics_after(self, step: int) -> None:
         """Drops what an interrupted run logged after its last checkpoint: it is trained again."""

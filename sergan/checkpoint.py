@@ -27,8 +27,8 @@ class Checkpoints:
         return None if newest is None else newest.step
 
     def save(self, step: int, state: Any) -> None:
-        """Writes `state` under `step`, then drops older ones."""
-        self._checkpointer.save(step, state)
+        """Writes `state` under `step` in the background, then drops older ones; it may be donated at once."""
+        self._checkpointer.save_async(step, state)
 
     def restore(self, state: Any) -> Any:
         """The newest checkpoint, in the structure, shapes and shardings of `state` (abstract or not).

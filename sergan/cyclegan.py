@@ -15,6 +15,8 @@ import optax
 from sergan import losses, nets, rngs
 from sergan.state import GanState, Hypers
 
+LOSSES = ("gan", "wdiv")  # Jensen-Shannon, Wasserstein divergence
+
 
 @dataclass(frozen=True)
 class GanConfig:

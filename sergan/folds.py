@@ -92,8 +92,11 @@ def speaker_and_text(table: FeatureTable, texts_U: np.ndarray, classes: tuple[st
     return made
 
 
-def pairs(table: FeatureTable, outer: list[Fold], classes: tuple[str, ...]) -> list[Fold]:
+def pairs(table: FeatureTable, outer: list[Fold], classes: tuple[str, ...], others: int = 0) -> list[Fold]:
     """The inner folds of `outer`: one for every two of its folds, numbered on from them.
+
+    With `others` each fold is paired with that many of its neighbours in a ring (with one more where an odd
+    number of folds asks for it) instead of with all of them.
 
     Raises:
       UserError: fewer than three folds, or a class with fewer than two training rows in an inner fold.
@@ -102,12 +105,21 @@ def pairs(table: FeatureTable, outer: list[Fold], classes: tuple[str, ...]) -> l
         raise UserError(f"choosing on inner folds needs three or more held-out speakers, not {len(outer)}")
     inner: list[Fold] = []
     for a, b in combinations(outer, 2):
+        if others and not _neighbours(a.index, b.index, len(outer), others):
+            continue
         train_R, test_R = np.intersect1d(a.train_R, b.train_R), np.union1d(a.test_R, b.test_R)
         fold = Fold(len(outer) + len(inner), (*a.held_out, *b.held_out), train_R, test_R, inner=True)
         _check_classes(table, fold, classes)
         check_rows(fold, table, train_R)
         inner.append(fold)
     return inner
+
+
+def _neighbours(a: int, b: int, count: int, others: int) -> bool:
+    """Whether two places of a ring belong to each other's `others` nearest; an odd one lies opposite."""
+    apart = min((a - b) % count, (b - a) % count)
+    opposite = others % 2 == 1 and count % 2 == 0 and apart == count // 2
+    return opposite or apart <= (others if count % 2 == 0 else others + 1) // 2
 
 
 def source_rows(fold: Fold, source: FeatureTable) -> np.ndarray:

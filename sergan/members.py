@@ -1,11 +1,11 @@
-"""Members = losses × normalisations × folds × seeds × sweep points, trained as one batched train state."""
+"""Members = normalisations × sweep points × seeds × folds, trained as batched train states."""
 
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import groupby, product
+from itertools import product
 from typing import Any
 
 import jax
@@ -25,15 +25,23 @@ DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 
 @dataclass(frozen=True)
 class Member:
-    """One set of N emotion CycleGANs: where it trains, with which seed, at which sweep point."""
+    """One set of N emotion CycleGANs: where it trains, with which seed, at which sweep point.
+
+    `gan` is what is compiled, `hypers` what is traced.
+    """
 
     index: int
-    loss: str
+    gan: GanConfig
     normalisation: str
     fold: int
     seed: int
     point: int
     hypers: tuple[tuple[str, float], ...]
+
+    @property
+    def loss(self) -> str:
+        """The arm that it makes rows for."""
+        return self.gan.loss
 
 
 @dataclass(frozen=True)
@@ -50,20 +58,23 @@ def plan(
     normalisations: tuple[str, ...],
     folds: list[Fold],
     seeds: int,
-    points: list[dict[str, float]],
+    points: list[tuple[GanConfig, dict[str, float]]],
 ) -> list[Member]:
-    """All members of a run, those of one program and with the same tables next to each other.
+    """All members of a run: each point's networks with each loss, and its hypers.
 
-    Inner folds have the first seed and the first point only.
+    Inner folds have the first seed only.
     """
     members: list[Member] = []
     for loss, normalisation in product(losses, normalisations):
-        for (point, values), seed in product(enumerate(points), range(seeds)):
+        for (point, (gan, values)), seed in product(enumerate(points), range(seeds)):
             for fold in folds:
-                if not fold.inner or point == seed == 0:
-                    settings = tuple(sorted(values.items()))
-                    index = len(members)
-                    members.append(Member(index, loss, normalisation, fold.index, seed, point, settings))
+                if not fold.inner or seed == 0:
+                    index, own, settings = (
+                        len(members),
+                        replace(gan, loss=loss),
+                        tuple(sorted(values.items())),
+                    )
+                    members.append(Member(index, own, normalisation, fold.index, seed, point, settings))
     return members
 
 
@@ -120,7 +131,7 @@ def make_chunk(
 
 
 def groups(members: list[Member], length: int) -> list[list[Member]]:
-    """Members that share their loss and tables in groups of exactly `length`.
+    """Members that share their program and tables in groups of exactly `length`.
 
     The last one is filled up with copies of its last member, so that every group runs the same program.
     """
@@ -133,7 +144,10 @@ def groups(members: list[Member], length: int) -> list[list[Member]]:
 
 
 def _alike(members: list[Member]) -> list[list[Member]]:
-    return [list(same) for _, same in groupby(members, lambda m: (m.loss, m.normalisation))]
+    alike: dict[tuple[GanConfig, str], list[Member]] = {}
+    for member in members:
+        alike.setdefault((member.gan, member.normalisation), []).append(member)
+    return list(alike.values())
 
 
 def bytes_per_member(config: GanConfig) -> int:
@@ -146,7 +160,7 @@ def bytes_per_member(config: GanConfig) -> int:
     return total + gradients + activations
 
 
-def group_length(config: GanConfig, members: list[Member], at_most: int = 0) -> int:
+def group_length(members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
@@ -154,8 +168,9 @@ def group_length(config: GanConfig, members: list[Member], at_most: int = 0) -> 
     """
     if not members:
         return 0
-    same = len(_alike(members)[0])
-    fitting = at_most or max(1, int(_free_memory() // bytes_per_member(config)))
+    same = max(map(len, _alike(members)))
+    largest = max(bytes_per_member(gan) for gan in {member.gan for member in members})
+    fitting = at_most or max(1, int(_free_memory() // largest))
     if not at_most and jax.local_devices()[0].platform == "cpu":
         fitting = min(fitting, _CPU_MEMBERS)
     length = math.ceil(same / math.ceil(same / fitting))

@@ -28,7 +28,8 @@ def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
     checkpoints = Checkpoints(tmp_path / "group")
     assert checkpoints.latest() is None
     checkpoints.save(5, state)
-    straight, _ = chunk(hypers, data, state)
+    straight, _ = chunk(hypers, data, state)  # takes the buffers of what is being saved
+    checkpoints.close()
     again = Checkpoints(tmp_path / "group")
     assert again.latest() == 5
     resumed, _ = chunk(hypers, data, again.restore(members.init(CONFIG, made)))

@@ -116,7 +116,7 @@ def test_a_synthetic_row_is_its_own_source_row_through_its_own_generator(run):
     member = resolved.members[13]  # normalisation "speaker", fold 3
     frame = pd.read_parquet(synthetic_path(run, member)).set_index(["target_emotion", "source_id"])
     line = json.loads((run / "members.jsonl").read_text().splitlines()[13])
-    group = restore_generators(resolved.gan, run, line["group"], line["group_size"])
+    group = restore_generators(resolved.members[0].gan, run, line["group"], line["group_size"])
     x_UxD, x_SxD = resolved.tables["speaker"]
     train = resolved.folds[3].train_R
     lowest = np.concatenate([x_SxD, x_UxD[train]]).min(axis=0)

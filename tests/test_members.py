@@ -1,5 +1,7 @@
 """Planning, grouping and placing of members."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ NAMES = ("train", "speaker")
 
 
 def plan(toy, seeds=2, points=2, splits=None):
-    values = [{"lambda_cyc": float(i)} for i in range(points)]
+    values = [(CONFIG, {"lambda_cyc": float(i)}) for i in range(points)]
     return members.plan(("gan", "wdiv"), ("train", "speaker"), splits or loso(toy, CLASSES), seeds, values)
 
 
@@ -26,19 +28,28 @@ def test_there_is_a_member_for_every_normalisation_fold_seed_and_point(toy):
     assert {m.hypers for m in made if m.point == 1} == {(("lambda_cyc", 1.0),)}
 
 
-def test_inner_folds_have_members_of_the_first_seed_and_point_only(toy):
+def test_inner_folds_have_members_of_each_point_with_the_first_seed_only(toy):
     outer = loso(toy, CLASSES)
     made = plan(toy, splits=outer + pairs(toy, outer, CLASSES))
-    assert len(made) == 2 * 2 * (4 * 2 * 2 + 6)
-    assert all(m.seed == m.point == 0 for m in made if m.fold >= 4)
+    assert len(made) == 2 * 2 * 2 * (4 * 2 + 6)
+    assert {(m.seed, m.point) for m in made if m.fold >= 4} == {(0, 0), (0, 1)}
+
+
+def test_points_of_one_program_share_groups_and_others_do_not(toy):
+    other = replace(CONFIG, critic_updates=3)
+    points = [(CONFIG, {"lr_g": 1.0}), (other, {"lr_g": 1.0}), (CONFIG, {"lr_g": 2.0})]
+    made = members.plan(("wdiv",), ("train",), loso(toy, CLASSES), 1, points)
+    groups = members.groups(made, 8)
+    assert [{m.point for m in group} for group in groups] == [{0, 2}, {1}]
+    assert [{m.gan for m in group} for group in groups] == [{CONFIG}, {other}]
 
 
 @given(st.integers(1, 40))
 @settings(max_examples=30, deadline=None)
 def test_groups_are_equally_long_share_their_tables_and_hold_every_member(size):
-    made = [members.Member(i, "wdiv", NAMES[i // 10], i, 0, 0, ()) for i in range(20)]
-    assert members.group_length(CONFIG, made, size) % 2 == 0  # there are two devices
-    assert len(members.groups(made, members.group_length(CONFIG, made, size))) >= 2
+    made = [members.Member(i, CONFIG, NAMES[i // 10], i, 0, 0, ()) for i in range(20)]
+    assert members.group_length(made, size) % 2 == 0  # there are two devices
+    assert len(members.groups(made, members.group_length(made, size))) >= 2
     groups = members.groups(made, size)
     assert {m.index for group in groups for m in group} == set(range(20))
     for normalisation in ("train", "speaker"):
@@ -76,8 +87,8 @@ def test_the_estimate_of_a_members_memory_covers_its_state():
 
 @pytest.mark.parametrize(("at_most", "length"), [(0, 10), (10, 10), (7, 6), (4, 4), (3, 4), (1, 2)])
 def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
-    made = [members.Member(i, "wdiv", NAMES[i // 10], i % 10, 0, 0, ()) for i in range(20)]
-    assert members.group_length(CONFIG, made, at_most) == length
+    made = [members.Member(i, CONFIG, NAMES[i // 10], i % 10, 0, 0, ()) for i in range(20)]
+    assert members.group_length(made, at_most) == length
 
 
 def test_padding_a_members_rows_never_shows_a_row_it_may_not_see(toy):

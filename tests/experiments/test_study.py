@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from configs import emodb_study
+from configs.common import grid
 from configs.emodb_wdiv import get_config
 from experiments import study
 from sergan import data
@@ -54,7 +55,21 @@ def refused(config, match):
         ("normalisations", ("train", "train"), "config.normalisations names one twice"),
         ("arms", ("wdiv", "smoke"), "config.arms: 'smoke' is none of .*smote.*wdiv"),
         ("arms", ("wdiv", "wdiv"), "config.arms names one twice"),
-        ("sweep.lambda_cyc", (1.0, -1.0), r"config.sweep.lambda_cyc\[1\] must be 0 or more, it is -1"),
+        ("sweep", ({"lambda_cyc": 1.0}, {"lambda_cyc": -1.0}), "config.hypers.lambda_cyc must be 0 or more"),
+        (
+            "sweep",
+            ({"lambda_cic": 1.0},),
+            "config.sweep: lambda_cic is no setting .*there are lambda_cls, lambda_cyc",
+        ),
+        ("sweep", ({"seeds": 3},), "config.sweep: seeds is no setting of the CycleGANs to sweep"),
+        (
+            "sweep",
+            ({"critic": 8},),
+            r"config.sweep: critic=8 must be like config.gan.critic, which is \(8,\)",
+        ),
+        ("sweep", ({"epochs": 3},), "config.gan.epochs comes to 3 steps"),
+        ("sweep", ({"lr_g": 1.0}, {"lr_c": 1.0}), "config.sweep: each point names the same keys, not lr_c"),
+        ("choice.speakers", -1, "config.choice.speakers must be 0 or more"),
         ("protocol", "session", "config.protocol: 'session' is none of speaker, speaker_text"),
         ("curve", (1.0, 0.0), r"config.curve\[1\] must be above 0, it is 0"),
         ("choice.real_share", (0.5, 1.0), r"config.choice.real_share\[1\] must lie between 0 and 1"),
@@ -85,23 +100,30 @@ def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config)
     refused(config, "config.choice.C is empty")
 
 
-def test_a_sweep_is_a_grid_of_points_and_its_members(config):
-    config.sweep.lambda_cyc = (0.5, 5, 0.5)
-    config.sweep.lambda_cls = (0.0, 2.0)
+def test_a_sweep_has_members_for_each_point_and_choosing_ones_on_inner_folds(config, capsys):
+    config.sweep = grid(lambda_cyc=(0.5, 5, 0.5), lambda_cls=(0.0, 2.0))
     config.gan.seeds = 2
     made = study.prepare(config)
-    grid = [{"lambda_cyc": a, "lambda_cls": b} for a in (0.5, 5.0) for b in (0.0, 2.0)]
-    assert all(point in grid for point in made.points) and len(made.points) == 4
-    assert len(made.members) == 2 * 4 * 2 * 10
+    assert "2 points were there before and are merged" in capsys.readouterr().err
+    assert made.points == list(grid(lambda_cyc=(0.5, 5.0), lambda_cls=(0.0, 2.0)))
+    assert len(made.inner) == 10  # each speaker is judged by two others
+    assert len(made.members) == 2 * 4 * (2 * 10 + 10)
     for member in made.members:
         values = dict(member.hypers)
         assert made.points[member.point].items() <= values.items() and values["penalty_p"] == 6
+    config.choice.speakers = 0
+    assert len(study.prepare(config).members) == 2 * 4 * 2 * 10
 
 
-def test_a_sweep_and_a_choice_are_not_made_at_once(config):
-    config.sweep.lambda_cyc = (0.5, 5.0)
-    config.choice.amounts = (1.0,)
-    refused(config, "config.sweep and config.choice.amounts: not both")
+def test_points_may_differ_in_what_is_compiled(config):
+    config.sweep = grid(critic=((8,), (8, 8)), critic_updates=(1, 2), lambda_id=(0.0, 1.0))
+    made = study.prepare(config)
+    assert len({member.gan for member in made.members}) == 4
+    assert all(member.gan.identity for member in made.members)
+    for member in made.members:
+        point = made.points[member.point]
+        assert (member.gan.critic, member.gan.critic_updates) == (point["critic"], point["critic_updates"])
+        assert dict(member.hypers)["lambda_id"] == point["lambda_id"]
 
 
 def test_clips_from_disk_make_the_same_study_as_the_embedded_rows(config, clips):
@@ -176,7 +198,7 @@ def test_rows_kept_in_a_run_folder_give_the_same_study(config, tmp_path):
     again = study.restore(config, tmp_path)
     np.testing.assert_array_equal(again.corpus.x_UxD, made.corpus.x_UxD)
     np.testing.assert_array_equal(again.source.ids_U, made.source.ids_U)
-    assert again.members == made.members and again.gan == made.gan
+    assert again.members == made.members
 
 
 def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
@@ -187,7 +209,7 @@ def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
     config.source = str(tmp_path / "speech.parquet")
     config.amount = 0.0
     made = study.prepare(config)
-    assert made.classes == ("anger", "sadness") and len(made.folds) == 4 and made.gan.features == 6
+    assert made.classes == ("anger", "sadness") and len(made.folds) == 4 and made.members[0].gan.features == 6
 
 
 def test_the_whole_study_has_inner_folds_with_cyclegans_of_their_own(config):
@@ -202,11 +224,11 @@ def test_the_whole_study_has_inner_folds_with_cyclegans_of_their_own(config):
 @pytest.mark.parametrize("preset", ["", "debug", "paper", "bao"])
 def test_every_preset_makes_a_study(config, preset):
     made = study.assemble(get_config(preset), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
-    assert made.gan.features == 1582 and len(made.members) == (20 if preset else 40)
+    assert made.members[0].gan.features == 1582 and len(made.members) == (20 if preset else 40)
     if preset == "bao":
-        assert (made.gan.loss, made.gan.generator, made.gan.steps) == ("gan", (1000, 500, 1000), 2000)
+        assert (made.members[0].gan.loss, made.members[0].gan.generator, made.members[0].gan.steps) == ("gan", (1000, 500, 1000), 2000)
     if preset == "paper":
-        assert (made.gan.critic, made.gan.batch_size, made.gan.pretrain_steps) == ((800, 800), 128, 5000)
+        assert (made.members[0].gan.critic, made.members[0].gan.batch_size, made.members[0].gan.pretrain_steps) == ((800, 800), 128, 5000)
 
 
 def test_a_speaker_of_one_row_cannot_be_normalised_alone(config, tmp_path, toy):

@@ -1,6 +1,7 @@
 """Training as the product does it: resumes bit for bit, compiles once, logs what it says."""
 
 import logging
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -11,6 +12,10 @@ from configs.emodb_wdiv import get_config
 from experiments import study, train
 from sergan import writers
 from sergan.members import groups
+
+
+def never(size):
+    raise AssertionError(f"groups of {size}, though there is memory")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def straight(debug, tmp_path_factory):
         handler = logging.Handler()
         handler.emit = lambda record: seen.append(record.getMessage())
         logger.addHandler(handler)
-        train.train(debug, run, size=5)
+        train.train(debug, run, 5, never)
         logger.removeHandler(handler)
         logger.propagate = True
     return run, seen
@@ -42,7 +47,7 @@ def straight(debug, tmp_path_factory):
 
 def generators(debug, run):
     parts = [
-        train.restore_generators(debug.gan, run, number, len(group))
+        train.restore_generators(debug.members[0].gan, run, number, len(group))
         for number, group in enumerate(groups(debug.members, 5))
     ]
     return [np.asarray(leaf) for part in parts for leaf in jax.tree.leaves(part)]
@@ -63,21 +68,21 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
 ):
     """Stopped in the second group after more was logged than saved, then run again."""
     run = epath.Path(tmp_path)
-    save, saves = train._Group.save, []
+    save = train._Group.save
 
     def stopping(group):
         save(group)
-        saves.append(group.step)
         if group._number == 1 and group.step == stop_at:
-            group.step += 2  # logged but not saved
-            group._log("train", {"cycle": np.zeros((5, 5))})
+            group.close()
+            group._unwritten = group.step + 2, "train", {"cycle": np.zeros((5, 5))}
+            group._write_metrics()  # logged but not saved
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train._Group, "save", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train.train(debug, run, size=5)
+        train.train(debug, run, 5, never)
     monkeypatch.setattr(train._Group, "save", save)
-    train.train(debug, run, size=5)
+    train.train(debug, run, 5, never)
     for ours, theirs in zip(generators(debug, run), generators(debug, straight[0]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -106,6 +111,50 @@ def test_every_member_and_emotion_is_logged_with_its_losses(debug, straight):
 
 def test_a_trained_group_is_not_trained_again(debug, straight):
     before = (straight[0] / "metrics.jsonl").read_bytes()
-    train.train(debug, straight[0], size=5)
+    train.train(debug, straight[0], 5, never)
     assert (straight[0] / "metrics.jsonl").read_bytes() == before
     assert not list((straight[0] / "checkpoints").glob("group_*"))
+
+
+def test_a_group_that_does_not_fit_the_memory_is_halved_and_trained(
+    debug, straight, tmp_path, monkeypatch, capsys
+):
+    run, compiled, sizes = epath.Path(tmp_path), train._compiled, []
+
+    def little_memory(gan, phase, steps, size):
+        if size > 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
+        return compiled(gan, phase, steps, size)
+
+    first = replace(debug, members=debug.members[:5])
+    monkeypatch.setattr(train, "_compiled", little_memory)
+    train.train(first, run, 5, sizes.append)
+    assert sizes == [3] and "5 members do not fit the memory; trying 3" in capsys.readouterr().err
+    lines = writers.read_lines(run / "members.jsonl")
+    assert [(line["member"], line["group"], line["place"]) for line in lines] == [
+        (0, 0, 0),
+        (1, 0, 1),
+        (2, 0, 2),
+        (3, 1, 0),
+        (4, 1, 1),
+    ]
+    gan = debug.members[0].gan
+    ours = [train.restore_generators(gan, run, number, 3) for number in (0, 1)]
+    theirs = train.restore_generators(gan, straight[0], 0, 5)
+    for a, b, c in zip(*(jax.tree.leaves(tree) for tree in (*ours, theirs)), strict=True):
+        np.testing.assert_allclose(np.concatenate([a, b])[:5], c, rtol=1e-4, atol=1e-6)
+
+
+def test_another_failure_ends_the_training(debug, tmp_path, monkeypatch):
+    def broken(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(train, "_compiled", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        train.train(debug, epath.Path(tmp_path), 5, never)
+
+
+def test_a_profile_of_some_steps_can_be_opened(debug, tmp_path):
+    train.train(replace(debug, members=debug.members[:5]), epath.Path(tmp_path), 5, never, profile=2)
+    assert list(tmp_path.glob("profile/**/*.xplane.pb"))
+    assert list(tmp_path.glob("profile/**/perfetto_trace.json.gz"))

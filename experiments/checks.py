@@ -1,0 +1,92 @@
+"""Values of a config that cannot work, each named by its key before anything else is done."""
+
+from typing import Any
+
+from sergan import augment
+from sergan.cyclegan import LOSSES
+from sergan.errors import UserError
+
+NORMALISATIONS = ("train", "speaker")
+PROTOCOLS = ("speaker", "speaker_text")
+
+
+def check(config: Any) -> None:
+    """Raises UserError for a value that cannot work, naming its key."""
+    choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+        "normalisations": (tuple(config.normalisations), NORMALISATIONS),
+        "protocol": ((config.protocol,), PROTOCOLS),
+        "arms": (tuple(config.arms), (*augment.ARMS, *LOSSES)),
+        "gan.loss": ((config.gan.loss,), LOSSES),
+        "gan.cycle_reduction": ((config.gan.cycle_reduction,), ("sum", "mean")),
+        "gan.classifier_data": ((config.gan.classifier_data,), ("real", "fake", "both")),
+    }
+    for key, (values, known) in choices.items():
+        for value in values:
+            if value not in known:
+                raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
+        if len(set(values)) < len(values):
+            raise UserError(f"config.{key} names one twice: {values}")
+    positive = {
+        "seeds": config.seeds,
+        "gan.seeds": config.gan.seeds,
+        "gan.batch_size": config.gan.batch_size,
+        "gan.epochs": config.gan.epochs,
+        "gan.decay_epochs": config.gan.decay_epochs,
+        "gan.generator_updates": config.gan.generator_updates,
+        "gan.critic_updates": config.gan.critic_updates,
+        "training.log_every": config.training.log_every,
+        "training.save_every": config.training.save_every,
+        "svm.C": config.svm.C,
+        "dnn.steps": config.dnn.steps,
+        "dnn.batch_size": config.dnn.batch_size,
+        "normalisations": len(config.normalisations),
+        "dnn.learning_rate": config.dnn.learning_rate,
+        "gan.decay_factor": config.gan.decay_factor,
+        "mixup": config.mixup,
+    } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
+    for key, value in positive.items():
+        if not value > 0:
+            raise UserError(f"config.{key} must be above 0, it is {value}")
+    shares = {
+        "real_share": config.real_share,
+        "gan.dropout": config.gan.dropout,
+        "gan.ema_decay": config.gan.ema_decay,
+        "dnn.dropout": config.dnn.dropout,
+    } | _several(config, "choice.real_share", "choice.dropout")
+    for key, value in shares.items():
+        if not 0 <= value < 1:
+            raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
+    widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
+    widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
+    for key, hidden in widths.items():
+        if not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
+    zero_or_more = {
+        "amount": config.amount,
+        "choice.speakers": config.choice.speakers,
+        "noise": config.noise,
+        "synthetic_seeds": config.synthetic_seeds,
+        "gan.pretrain_epochs": config.gan.pretrain_epochs,
+        "training.members_per_group": config.training.members_per_group,
+        "dnn.l2": config.dnn.l2,
+    } | _several(config, "choice.noise", "choice.l2")
+    zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
+    for key, value in zero_or_more.items():
+        if not 0 <= value < float("inf"):
+            raise UserError(f"config.{key} must be 0 or more, it is {value}")
+
+
+def _several(config: Any, *keys: str) -> dict[str, Any]:
+    """The values of keys that hold several, each by its place.
+
+    Raises UserError if a key of the grid holds none while something is to be chosen.
+    """
+    named: dict[str, Any] = {}
+    for key in keys:
+        values: Any = config
+        for part in key.split("."):
+            values = values[part]
+        if not len(values) and key.startswith("choice.") and config.choice.amounts:
+            raise UserError(f"config.{key} is empty: nothing to choose from")
+        named |= {f"{key}[{i}]": value for i, value in enumerate(values)}
+    return named
