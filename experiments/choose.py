@@ -27,13 +27,16 @@ _FOLDS_AT_ONCE = 9  # bounds the memory of their rows
 
 
 def choose(study: Study, run: epath.Path) -> Choices:
-    """Writes choices.csv and returns what it says; an arm's trials are kept as soon as they are done."""
+    """Writes choices.csv and inner.csv, every setting's UAR; returns the choices.
+
+    An arm's trials are kept as soon as they are done.
+    """
     if not study.inner:
         return {}
     generators = Generators(study, run)
     parts = [(n, arm) for n in study.config.normalisations for arm in ("real", *study.arms)]
     choices: Choices = {}
-    lines = []
+    lines, tried = [], []
     with writers.Progress("choice", len(parts)) as progress:
         for done, (normalisation, arm) in enumerate(parts, start=1):
             path = run / "choice" / f"{normalisation}_{arm}.parquet"
@@ -42,10 +45,17 @@ def choose(study: Study, run: epath.Path) -> Choices:
                 frame = trials.all()
                 trials.holes.write(path)
                 writers.write_frame(path, frame)
-            for classifier, fold, setting, uar in _best(study, arm, writers.read_frame(path)):
+            found = writers.read_frame(path)
+            for classifier, fold, setting, uar in _best(study, arm, found):
                 choices[normalisation, arm, classifier, fold.index] = setting
-                lines.append(_line(normalisation, classifier, arm, fold, setting, uar))
+                place = {"fold": fold.index, "held_out": " ".join(fold.held_out)}
+                lines.append(_line(normalisation, classifier, arm, place, setting, uar))
+            tried += [
+                _line(normalisation, classifier, arm, {}, setting, uar)
+                for classifier, setting, uar in _tried(study, arm, found)
+            ]
             progress(done)
+    writers.write_frame(run / "inner.csv", pd.DataFrame(tried))
     writers.write_frame(run / "choices.csv", pd.DataFrame(lines))
     return choices
 
@@ -71,23 +81,34 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
       count: how many settings there are; one without trials is NaN.
     """
     mine = [i.index for i in inner if set(fold.held_out) <= set(i.held_out)]
-    if trials.empty:  # an arm that could not run in any inner fold
+    return _uar(trials[trials.fold.isin(mine) & ~trials.speaker.isin(fold.held_out)], count)
+
+
+def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:
+    """UAR of each of `count` settings; NaN where an arm could not run."""
+    if trials.empty:
         return np.full(count, np.nan)
-    rows = trials[trials.fold.isin(mine) & ~trials.speaker.isin(fold.held_out)]
-    counts = rows.groupby(["setting", "truth"])[["hits", "total"]].sum()
+    counts = trials.groupby(["setting", "truth"])[["hits", "total"]].sum()
     recall = (counts.hits / counts.total).groupby("setting").mean()
     return recall.reindex(range(count)).to_numpy(float)
 
 
+def _tried(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Setting, float]]:
+    """Each classifier's settings with the UAR over all inner folds."""
+    for classifier in CLASSIFIERS:
+        settings = grid(study.config, arm, classifier, len(study.points))
+        uar_S = _uar(trials[trials.classifier == classifier], len(settings))
+        yield from ((classifier, setting, float(uar)) for setting, uar in zip(settings, uar_S, strict=True))
+
+
 def _line(
-    normalisation: str, classifier: str, arm: str, fold: Fold, setting: Setting, uar: float
+    normalisation: str, classifier: str, arm: str, place: dict[str, object], setting: Setting, uar: float
 ) -> dict[str, object]:
     return {
         "normalisation": normalisation,
         "classifier": classifier,
         "arm": arm if arm == "real" else f"real+{arm}",
-        "fold": fold.index,
-        "held_out": " ".join(fold.held_out),
+        **place,
         **setting.words(),
         "inner_uar": round(uar, 6),
     }

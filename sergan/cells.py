@@ -195,7 +195,12 @@ def contrasts(frame: pd.DataFrame) -> Cells:
 
 def choices(frame: pd.DataFrame) -> Cells:
     """The rows of `comparison.choices_made`."""
-    names = {"amount": "Sets", "regularisation": "C or L2", "real_share": "Real share"}
+    names = {
+        "point": "Sweep point",
+        "amount": "Sets",
+        "regularisation": "C or L2",
+        "real_share": "Real share",
+    }
     header = [names.get(name, str(name).capitalize()) for name in frame.columns]
     lines = frame.fillna("").astype(str).replace(" ", _TOGETHER, regex=True)
     if "setting" in lines:
@@ -238,14 +243,24 @@ def swept(rows: pd.DataFrame, real: pd.DataFrame, points: pd.DataFrame) -> Cells
     header, shown = ["Arm", *keys], f"UAR{_TOGETHER}% [95{_TOGETHER}%]"
     header += [f"{name.upper()}: {what}" for name in classifiers for what in (shown, "difference")]
     header += [*(MEASURES[name].heading for name in names), "Diverged"]
+    judged = [name for name in classifiers if "chosen" in rows]
+    header += [f"{name.upper()}: inner{_TOGETHER}UAR{_TOGETHER}%, chosen" for name in judged]
     values = points.set_index("point")[keys]
-    lines = [["real", *[""] * len(keys), *_beside(real, classifiers), *[""] * (len(names) + 1)]]
+    lines = [["real", *[""] * len(keys), *_beside(real, classifiers), *[""] * (len(names) + 1 + len(judged))]]
     for (arm, point), part in rows.groupby(["arm", "point"], sort=False):
         row = part.iloc[0]
         place = [sweep.number(value) for value in values.loc[point]]
         found = [_decimals(row[name], MEASURES[name].decimals) for name in names]
-        lines.append([arm, *place, *_beside(part, classifiers), *found, _lost(row)])
+        inner = [_judged(part[part["classifier"] == name]) for name in judged]
+        lines.append([arm, *place, *_beside(part, classifiers), *found, _lost(row), *inner])
     return Cells(header, lines, 1)
+
+
+def _judged(rows: pd.DataFrame) -> str:
+    """UAR on inner folds, and how many outer ones chose the point; empty where nothing was chosen."""
+    if rows.empty or pd.isna(rows["inner_uar"].iloc[0]):
+        return ""
+    return f"{percent(rows['inner_uar'].iloc[0])}, by {rows['chosen'].iloc[0]:.0f}"
 
 
 def runs(rows: pd.DataFrame, settings: Mapping[str, Mapping[str, str]]) -> Cells:

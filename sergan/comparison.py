@@ -72,10 +72,15 @@ def optimism(results: pd.DataFrame) -> pd.DataFrame:
     return both.assign(optimism=both["claimed"] - both["uar"])
 
 
-def choices_made(choices: pd.DataFrame) -> pd.DataFrame:
-    """What was chosen over the outer folds, counted, by normalisation, classifier and arm, in words."""
+def choices_made(choices: pd.DataFrame, points: Mapping[int, str] | None = None) -> pd.DataFrame:
+    """What was chosen over the outer folds, counted, by normalisation, classifier and arm, in words.
+
+    `points` are what a sweep's points are called.
+    """
     columns = ["amount", "regularisation", "strength", "real_share", "setting"]
     there = [name for name in columns if name in choices and choices[name].notna().any()]
+    if points:
+        choices, there = choices.assign(point=choices["point"].map(points)), ["point", *there]
     counts = choices.groupby([*GROUP, "arm"], sort=False)[there].agg(_counts)
     return in_order(counts.reset_index())
 

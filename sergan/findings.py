@@ -32,7 +32,7 @@ _POINTS = (
 
 def answer(run: Run) -> str:
     """The answer in a sentence or a paragraph."""
-    text = comparison.answer(sweep.first(run, run.need("results")), run.contrasts) + sweep.note(run)
+    text = comparison.answer(sweep.first(run, run.need("results")), run.contrasts) + sweep.counting_note(run)
     return f'<p class="answer">{html.escape(text)}</p>'
 
 
@@ -48,18 +48,20 @@ def results(run: Run) -> str:
         "interval excludes 0; p from swapping the arms speaker by speaker, Holm-corrected over the table."
     )
     caption += "" if chosen else " Sets: synthetic rows in multiples of the real training set."
-    caption += f" {_POINTS}" if run.points is not None else ""
+    points = None if chosen else run.points
+    caption += f" {_POINTS}" if points is not None else ""
     beside = _beside(run) if chosen else {}
-    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows), run.points)
-    style = "wrap" if chosen else "dense" if run.points is not None else ""
+    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows), points)
+    style = "wrap" if chosen else "dense" if points is not None else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
     if (pairs := _contrasts(run)) is not None and len(pairs):
         note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
-        note += sweep.note(run)
+        note += sweep.counting_note(run)
         table = cells.contrasts(comparison.in_order(pairs.assign(arm=pairs["b"])))
         parts.append(page.table(*table, note, cells.firsts(table, 2)))
-    if chosen and len(left := comparison.uncounted(everything)):
+    if chosen and len(left := comparison.uncounted(sweep.first(run, everything))):
         note = "Synthetic rows alone, and real beside them: at fixed settings, for which nothing was chosen."
+        note += sweep.note(run)
         table = cells.results(left)
         parts.append(page.table(*table, note, cells.firsts(table, 2)))
     return "".join(parts) + (_quoted(run) if chosen else "")
@@ -76,6 +78,8 @@ def points(run: Run) -> str:
     pictures = _curves(run.points, rows, real, keys[0], there) if len(keys) == 1 else []
     if len(keys) == 2:
         pictures = _maps(run.points, rows, keys, there)
+    if len(keys) == 2 and "inner_uar" in rows:
+        pictures = _inner_maps(run.points, rows, keys) + pictures
     several = bool(run.need("results").groupby("arm")["amount"].nunique().max() > 1)
     caption = "Every arm at its largest number of sets. " * several + (
         "UAR in % with its 95 % interval; difference to real in points, in bold where its paired interval "
@@ -142,7 +146,8 @@ def choices(run: Run) -> str:
     """What the inner folds chose."""
     if run.choices is None or run.choices.empty:
         return ""
-    table = cells.choices(comparison.choices_made(run.choices))
+    names = None if run.points is None else sweep.words(run.points)
+    table = cells.choices(comparison.choices_made(run.choices, names))
     caption = (
         "What the inner folds chose; where outer folds differ, their number in brackets. Sets: synthetic "
         "rows in multiples of the real training set; real share: the real rows' part of the whole weight."
@@ -251,6 +256,21 @@ def _maps(
     return pictures
 
 
+def _inner_maps(points: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) -> list[page.Picture]:
+    """What the inner folds say of each arm over the two keys of a sweep."""
+    return [
+        page.Picture(
+            f"sweep_inner_{page.file_name(arm)}.png",
+            sweep_figures.inner_maps(part, points, keys),
+            f"UAR of {arm} on inner folds over {' and '.join(keys)}, per classifier and normalisation; the "
+            "values are in the table below.",
+            f"{arm} on inner folds: UAR in %, pooled over all of them, and how many held-out speakers' folds "
+            "chose the point, each on the inner folds without that speaker.",
+        )
+        for arm, part in rows[rows["inner_uar"].notna()].groupby("arm", sort=False)
+    ]
+
+
 def _contrasts(run: Run) -> pd.DataFrame | None:
     """The arms against each other; of a sweep those that are known to be at its first point."""
     if run.contrasts is None or run.points is None or "point" in run.contrasts:
@@ -267,7 +287,7 @@ def _intervals(run: Run) -> str:
             figures.uar_intervals(rows),
             "Pooled UAR of each arm with its 95 % interval, per classifier and normalisation; the values are "
             "in the table below.",
-            sweep.note(run).strip(),
+            sweep.counting_note(run).strip(),
         )
     ]
     if comparison.has_choice(rows) and rows["delta_low"].notna().any():

@@ -57,8 +57,10 @@ def table_text(results: pd.DataFrame, points: pd.DataFrame | None = None) -> str
     Args:
       points: points.csv of a run with a sweep, whose points are then named by their values.
     """
-    text = page.text_table(*cells.results(comparison.counted(results), points=points))
-    how = "; amounts and settings chosen on inner folds" if comparison.has_choice(results) else ""
+    chosen = comparison.has_choice(results)
+    rows = comparison.counted(results)
+    text = page.text_table(*cells.results(rows, points=None if chosen else points))
+    how = "; amounts and settings chosen on inner folds" if chosen else ""
     return f"{text}\n95 % intervals over speakers; * the interval of the difference excludes 0{how}"
 
 
@@ -90,7 +92,7 @@ def _speakers(run: Run) -> str:
     for normalisation, part in parts.groupby("normalisation", sort=False):
         arms = part[["classifier", "arm", "amount", "point"]].drop_duplicates()
         caption = f"UAR in % of each held-out speaker, {normalisation} normalisation, mean over seeds."
-        caption += sweep.note(run)
+        caption += sweep.counting_note(run)
         tables.append(page.table(*cells.speakers(part, arms), caption))
     return note + "".join(tables)
 
@@ -110,7 +112,7 @@ def _confusions(run: Run) -> str:
                 f"{cell.arm}: {_recalls(counts_CxC, classes)}." for cell, counts_CxC in counts.items()
             ),
             f"{classifier.upper()}, {normalisation} normalisation: % of the rows of each true class, pooled "
-            f"over folds, mean over seeds.{sweep.note(run)}",
+            f"over folds, mean over seeds.{sweep.counting_note(run)}",
         )
         for (normalisation, classifier), counts in groups.items()
     ]

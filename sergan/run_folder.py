@@ -72,6 +72,11 @@ class Run:
         return self._csv("choices.csv", ("normalisation", "classifier", "arm", "held_out", "setting"))
 
     @cached_property
+    def inner(self) -> pd.DataFrame | None:
+        """inner.csv: the UAR of every setting on the inner folds."""
+        return self._csv("inner.csv", ("normalisation", "classifier", "arm", "setting"))
+
+    @cached_property
     def points(self) -> pd.DataFrame | None:
         """points.csv: a sweep's points, with a column for each swept key; None without a sweep."""
         return self._csv("points.csv", ())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sergan import comparison
 from sergan.run_folder import Run, diverged
 
 ARMS = ("real+wdiv", "wdiv", "real+gan", "gan")  # those with points, as they are shown
@@ -51,16 +52,24 @@ def note(run: Run) -> str:
     return "" if run.points is None else f" Only the sweep's first point: {words(run.points)[0]}."
 
 
+def counting_note(run: Run) -> str:
+    """`note` for a part with the rows that count; empty where each fold's point was chosen."""
+    chosen = run.results is not None and comparison.has_choice(run.results)
+    return "" if chosen else note(run)
+
+
 def rows(run: Run) -> pd.DataFrame:
     """The rows of results.csv of `ARMS` by arm and point, `measured`; of several amounts the largest.
 
-    Raises Missing where results.csv is not there yet.
+    Where points were chosen on inner folds, `inner_uar` is the best UAR there with a point, and `chosen` the
+    number of outer folds that took it. Raises Missing where results.csv is not there yet.
     """
     results = run.need("results")
     found = results[results["arm"].isin(ARMS)]
     found = found[found["amount"] == found.groupby("arm")["amount"].transform("max")]
     found = found.sort_values("point", kind="stable")
-    return measured(run, found.sort_values("arm", kind="stable", key=lambda arm_N: arm_N.map(ARMS.index)))
+    found = found.sort_values("arm", kind="stable", key=lambda arm_N: arm_N.map(ARMS.index))
+    return _judged(run, measured(run, found))
 
 
 def real(run: Run) -> pd.DataFrame:
@@ -75,6 +84,15 @@ def measured(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
     for beside in (_quality(run), _members(run)):
         frame = frame.merge(beside, on=_PLACE, how="left")
     return frame
+
+
+def _judged(run: Run, found: pd.DataFrame) -> pd.DataFrame:
+    if run.inner is None or run.choices is None or "point" not in run.choices:
+        return found
+    keys = ["normalisation", "classifier", "arm", "point"]
+    best = run.inner.groupby(keys)["inner_uar"].max()
+    taken = run.choices.groupby(keys).size().rename("chosen")
+    return found.join(best, on=keys).join(taken, on=keys).fillna({"chosen": 0})
 
 
 def _quality(run: Run) -> pd.DataFrame:

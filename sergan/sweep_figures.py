@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from pandas.api.types import is_numeric_dtype
 
 from sergan import comparison
 from sergan.figures import looks_of, make_panels, share_scale
@@ -82,6 +83,18 @@ def uar_maps(rows: pd.DataFrame, points: pd.DataFrame, keys: Sequence[str]) -> F
     cells = rows[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
     parts = {f"{cell[1].upper()}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
     return _maps(parts, points, keys, "uar", text)
+
+
+def inner_maps(rows: pd.DataFrame, points: pd.DataFrame, keys: Sequence[str]) -> Figure:
+    """A panel per normalisation and classifier of one arm: UAR on inner folds, and who chose the point."""
+
+    def text(row: Mapping[str, Any]) -> str:
+        times = f"\nchosen by {row['chosen']:.0f}" if row["chosen"] else ""
+        return f"{100 * row['inner_uar']:.1f}{times}"
+
+    cells = rows[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
+    parts = {f"{cell[1].upper()}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
+    return _maps(parts, points, keys, "inner_uar", text)
 
 
 def measure_maps(
@@ -160,7 +173,9 @@ def _places(values: pd.Series) -> dict[float, float]:
 
 
 def _scale(values: pd.Series) -> str:
-    """`linear`; for a wide span of positive values `log`, or `even` steps if 0 is one of them."""
+    """`linear`; for a wide span of positive values `log`; `even` steps with 0 among them, or for words."""
+    if not is_numeric_dtype(values):
+        return "even"
     positive = values[values > 0]
     if values.min() < 0 or positive.empty or positive.max() <= _WIDE * positive.min():
         return "linear"

@@ -127,3 +127,13 @@ def test_by_speaker_leaves_every_speaker_with_mean_0_and_deviation_1(toy):
         rows = x[toy.speakers_U == speaker]
         np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(rows.std(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("others", "count"), [(1, 5), (2, 10), (3, 15), (9, 45), (20, 45)])
+def test_with_fewer_others_every_speaker_is_still_judged_by_that_many(others, count):
+    table = five_classes()
+    outer = folds.loso(table, CLASSES)
+    inner = folds.pairs(table, outer, CLASSES, others)
+    assert len(inner) == count and [fold.index for fold in inner] == list(range(10, 10 + count))
+    judges = [sum(fold.held_out[0] in i.held_out for i in inner) for fold in outer]
+    assert set(judges) == {min(others, 9)}

@@ -26,7 +26,7 @@ def made(toy):
 
 
 def setting(amount=1.0, share=0.5):
-    return Setting(amount, 0.0, share, 1e-2, SvmSettings())
+    return Setting(0, amount, 0.0, share, 1e-2, SvmSettings())
 
 
 def synthetic(count=20, kinds=2, share=1.0):
@@ -81,7 +81,7 @@ def test_more_sets_than_there_are_rows_are_refused(made):
 
 def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others(made):
     for fold in (made.folds[1], made.inner[2]):
-        ours = bench(made, None, "moments", "train", fold, 0, 5, 0.0)
+        ours = bench(made, None, "moments", "train", fold, 0, 5, 0.0, 0)
         real_R = fold.train_R
         np.testing.assert_allclose(ours.x_NxD[real_R].mean(axis=0), 0, atol=1e-5)
         assert ours.synthetic.x_KxNxD.shape == (2, 5, 6)

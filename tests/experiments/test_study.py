@@ -226,9 +226,17 @@ def test_every_preset_makes_a_study(config, preset):
     made = study.assemble(get_config(preset), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
     assert made.members[0].gan.features == 1582 and len(made.members) == (20 if preset else 40)
     if preset == "bao":
-        assert (made.members[0].gan.loss, made.members[0].gan.generator, made.members[0].gan.steps) == ("gan", (1000, 500, 1000), 2000)
+        assert (made.members[0].gan.loss, made.members[0].gan.generator, made.members[0].gan.steps) == (
+            "gan",
+            (1000, 500, 1000),
+            2000,
+        )
     if preset == "paper":
-        assert (made.members[0].gan.critic, made.members[0].gan.batch_size, made.members[0].gan.pretrain_steps) == ((800, 800), 128, 5000)
+        assert (
+            made.members[0].gan.critic,
+            made.members[0].gan.batch_size,
+            made.members[0].gan.pretrain_steps,
+        ) == ((800, 800), 128, 5000)
 
 
 def test_a_speaker_of_one_row_cannot_be_normalised_alone(config, tmp_path, toy):
