@@ -70,14 +70,14 @@ def _choice() -> ml_collections.ConfigDict:
     choice = ml_collections.ConfigDict()
     choice.speakers = 2  # others that judge the settings of each held-out one; 0: nothing is chosen
     choice.amounts = ()  # empty: nothing is chosen but a sweep's point
-    choice.real_share = (0.5, 0.0)
+    choice.real_share = (0.5,)
     choice.noise = (0.1, 0.3, 1.0)
     choice.mixup = (0.2, 1.0)
     choice.C = (1e-3, 1e-2, 1.0)
     choice.l2 = (1e-3, 1e-2)
-    choice.hidden = ((100, 100),)
-    choice.dropout = (0.0, 0.2)
-    choice.steps = (200,)
+    choice.hidden = ((100, 100), (32, 32))
+    choice.dropout = (0.2,)
+    choice.steps = (200, 500)
     return choice
 
 

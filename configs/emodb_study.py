@@ -39,8 +39,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.choice.amounts = (1.0, 3.0, 10.0)
     config.distances = True
     config.synthetic_seeds = 1
-    config.dnn.dropout = 0.2  # of the curve
-    config.dnn.l2 = 3e-3
+    config.dnn.dropout = 0.2  # of the curve, whose settings are fixed
     if arg == "debug":
         _debug(config)
     return config
