@@ -1,0 +1,73 @@
+"""The machine: what it is, its best rate of products and its bandwidth."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmark import clock
+from experiments.benchmark.sizes import Effort
+from experiments.run import _commit
+
+
+def describe() -> dict[str, Any]:
+    """What results are kept with: machine, devices, versions, commit and date."""
+    return {
+        "cpu": _cpu(),
+        "cores": cores(),
+        "system": f"{platform.machine()}, {platform.system()}",
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.local_devices()],
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default"),
+        "commit": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@lru_cache
+def product_rate(effort: Effort) -> float:
+    """FLOP/s of the fastest large float32 matrix product on one device."""
+    product = jax.jit(jnp.matmul)
+
+    def rate(width: int) -> float:
+        a, b = jnp.full((width, width), 0.5), jnp.full((width, width), 0.25)
+        seconds = clock.best(lambda: product(a, b).block_until_ready(), 3 * effort.repeats)
+        return 2 * width**3 / seconds
+
+    return max(rate(width) for width in effort.products)
+
+
+@lru_cache
+def bandwidth(effort: Effort) -> float:
+    """Bytes/s read and written on one device where a large array is copied or changed in place.
+
+    On a CPU a copy pays for fresh pages, which training does not: its state stays where it is.
+    """
+    copy = jax.jit(jnp.copy)
+    in_place = jax.jit(lambda x: x * 0.999, donate_argnums=0)
+    held = [jnp.ones(effort.copied)]
+    size = held[0].nbytes
+
+    def change() -> None:
+        held[0] = in_place(held[0]).block_until_ready()
+
+    copied = clock.best(lambda: copy(held[0]).block_until_ready(), 3 * effort.repeats)
+    return 2 * size / min(copied, clock.best(change, 3 * effort.repeats))
+
+
+def _cpu() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"

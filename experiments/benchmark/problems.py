@@ -1,0 +1,79 @@
+"""A training problem of any size with random rows: what the program under test is given."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.benchmark.sizes import ROWS, Size
+from sergan import cyclegan, folds, members
+from sergan.cyclegan import GanConfig, GanData
+from sergan.members import Member, View
+
+SOURCE_ROWS = 1019  # of the unlabelled speech that comes with sergan
+
+
+def group(size: Size, count: int, point: int = 0, **swept: float) -> list[Member]:
+    """`count` members of one sweep point, whose keys differ."""
+    settings = tuple(sorted((dict(size.hypers) | swept).items()))
+    return [Member(i, size.gan, "train", i, 0, point, settings) for i in range(count)]
+
+
+def tables(gan: GanConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Normal rows of the source x_SxD and of the targets x_UxD, which have another mean."""
+    rng = np.random.default_rng(0)
+    source_SxD = rng.normal(size=(SOURCE_ROWS, gan.features)).astype(np.float32)
+    return source_SxD, rng.normal(0.5, 1.0, (ROWS, gan.features)).astype(np.float32)
+
+
+def data(gan: GanConfig, count: int) -> GanData:
+    """The rows of `count` members; each emotion has as many of them."""
+    source_SxD, target_UxD = tables(gan)
+    scaler = folds.min_max(np.concatenate([source_SxD, target_UxD]))
+    scaler = folds.Scaler(*(part.astype(np.float32) for part in scaler))
+    emotions_KxR = tuple(np.array_split(np.arange(ROWS), gan.emotions))
+    view = View(np.arange(SOURCE_ROWS), emotions_KxR, scaler)
+    return members.stack_views(source_SxD, target_UxD, [view] * count)
+
+
+@lru_cache
+def chunk(size: Size, steps: int, count: int) -> Any:
+    """The program under test: `steps` steps of `count` members, compiled once for all figures."""
+    return members.make_chunk(cyclegan.make_step(size.gan), steps, count)
+
+
+class Training:
+    """A group in training; a call runs one chunk and waits for its end."""
+
+    def __init__(self, size: Size, count: int, steps: int, program: Any = None) -> None:
+        self._chunk = program or chunk(size, steps, count)
+        self._hypers = members.stack_hypers(group(size, count))
+        self._data = data(size.gan, count)
+        self._state = members.init(size.gan, group(size, count))
+
+    def __call__(self) -> None:
+        self._state, metrics = self._chunk(self._hypers, self._data, self._state)
+        jax.block_until_ready((self._state, metrics))
+
+
+def abstract(size: Size, count: int) -> tuple[Any, Any, Any]:
+    """Shapes of the chunk's arguments: hypers, data, state. Holds no member's arrays."""
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    state = jax.eval_shape(jax.vmap(lambda key: cyclegan.init(size.gan, key)), keys)
+    hypers = members.stack_hypers(group(size, count))
+    return _shapes(hypers), _shapes(data(size.gan, count)), state
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
+
+def fitting(size: Size, count: int) -> int:
+    """`count`, or as many as training itself would put into a group of them."""
+    return min(count, members.group_length(group(size, count)))
+
+
+def devices_of(count: int) -> int:
+    """Devices that a group of `count` members is laid over."""
+    return int(np.gcd(count, len(jax.local_devices())))

@@ -1,0 +1,57 @@
+"""Keeps what finished studies found: small tables, figures, and the rows of this folder's README.
+
+python -m experiments.emodb.keep runs/emodb_study runs/emodb_study_speaker
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from sergan import comparison, writers
+
+TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
+FIGURES = ("difference.png", "curve_all_beside.png", "rows_*.png", "sweep_*.png")
+RECORD = ("command", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
+OUT = Path(__file__).parent / "results"
+
+
+def keep(run: Path, out: Path) -> str:
+    """Copies a run folder's tables and figures into `out`; returns the README's rows of it."""
+    out.mkdir(parents=True, exist_ok=True)
+    names = [run / name for name in TABLES if (run / name).exists()]
+    names += [path for pattern in FIGURES for path in sorted((run / "figures").glob(pattern))]
+    for path in names:
+        (out / path.name).write_bytes(path.read_bytes())
+    record = writers.read_json(run / "config.json")
+    writers.write_json(out / "run.json", {name: record.get(name) for name in RECORD})
+    quality = pd.read_csv(run / "quality.csv").drop(columns=["fold", "seed"])
+    means = quality.groupby(["normalisation", "arm", "point"], sort=False).mean(numeric_only=True)
+    means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
+    return rows(pd.read_csv(run / "results.csv"))
+
+
+def rows(results: pd.DataFrame) -> str:
+    """The rows that count, as a table in Markdown: an arm a line, both classifiers side by side."""
+    counted = comparison.counted(results)
+    cells = counted.set_index(["normalisation", "arm", "classifier"])
+    lines = ["| normalisation | arm | SVM UAR | difference | DNN UAR | difference |", "| --- " * 6 + "|"]
+    for normalisation, arm in dict.fromkeys(zip(counted["normalisation"], counted["arm"], strict=True)):
+        parts = [text for name in ("svm", "dnn") for text in _pair(cells.loc[normalisation, arm, name])]
+        lines.append(f"| {' | '.join([normalisation, arm, *parts])} |")
+    return "\n".join(lines)
+
+
+def _pair(row: pd.Series) -> tuple[str, str]:
+    uar, low, high = (100 * row[name] for name in ("uar", "uar_low", "uar_high"))
+    value = f"{uar:.1f} [{low:.1f}, {high:.1f}]"
+    if pd.isna(row["delta_low"]):
+        return value, ""
+    delta, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
+    bold = "**" if low > 0 or high < 0 else ""
+    return value, f"{bold}{delta:+.1f} [{low:+.1f}, {high:+.1f}]{bold}"
+
+
+if __name__ == "__main__":
+    for folder in sys.argv[1:]:
+        print(f"\n{folder}\n\n{keep(Path(folder), OUT / Path(folder).name)}")

@@ -1,0 +1,96 @@
+"""A run that is killed again and again, saves among the moments, ends as one that never was."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from etils import epath
+
+from experiments import study
+from experiments.run import open_run
+from experiments.train import restore_generators
+from sergan.corpora import tables
+
+ROOT = Path(__file__).parent.parent
+KILLS = 20
+SAVING = ("**/*.orbax-checkpoint-tmp*", "**/*.partial")  # what a save under way looks like
+
+
+def command(folder, run):
+    """A study of a few seconds that saves more often than it does anything else."""
+    settings = {
+        "corpus.table": folder / "corpus.parquet",
+        "source": folder / "source.parquet",
+        "corpus.classes": "()",
+        "normalisations": "('train',)",
+        "gan.epochs": 400,
+        "training.log_every": 2,
+        "training.save_every": 2,
+        "training.members_per_group": 2,
+        "amount": 1.0,
+    }
+    flags = [f"--config.{key}={value}" for key, value in settings.items()]
+    return [sys.executable, "launch.py", "--config=configs/emodb_wdiv.py:debug", *flags, f"--workdir={run}"]
+
+
+@pytest.fixture
+def folder(toy, tmp_path):
+    tables.write(toy, epath.Path(tmp_path / "corpus.parquet"))
+    tables.write(toy.unlabelled(), epath.Path(tmp_path / "source.parquet"))
+    return tmp_path
+
+
+def kill_once(folder, run, rng, number):
+    """Starts the command and kills it, at once when a save is under way or at a random moment."""
+    process = subprocess.Popen(
+        command(folder, run), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    time.sleep(rng.uniform(3.5, 6.0))
+    while number % 2 and process.poll() is None and not any(next(run.glob(name), None) for name in SAVING):
+        time.sleep(0.001)
+    ended = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    said = process.stderr.read().decode()
+    assert process.wait() in (-signal.SIGKILL, 0), said
+    return ended
+
+
+def test_twenty_kills_change_nothing(folder):
+    straight, killed = folder / "straight", folder / "killed"
+    subprocess.run(command(folder, straight), cwd=ROOT, check=True, capture_output=True)
+    rng = random.Random(0)
+    ended = [kill_once(folder, killed, rng, number) for number in range(KILLS)]
+    assert sum(ended) <= KILLS // 4, "the run was over before it was killed often enough"
+    done = subprocess.run(command(folder, killed), cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in ("predictions.csv", "results.csv", "quality.csv"):
+        assert (killed / name).read_bytes() == (straight / name).read_bytes(), name
+    assert metrics(killed) == metrics(straight), done.stderr
+    for ours, theirs in zip(generators(killed), generators(straight), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    left = [path for name in SAVING for path in killed.glob(name)]
+    assert not left
+
+
+def metrics(run):
+    """metrics.jsonl without the times, in one order."""
+    lines = pd.read_json(run / "metrics.jsonl", lines=True).drop(columns="seconds")
+    lines = lines.sort_values(["member", "step", "emotion"])
+    return lines.to_csv(index=False)
+
+
+def generators(run):
+    """Every parameter of every trained group."""
+    config, record = open_run(epath.Path(run))
+    gan = study.restore(config, epath.Path(run)).members[0].gan
+    size = record["members_per_group"]
+    groups = len(list((run / "checkpoints").glob("generators_*")))
+    trees = [restore_generators(gan, epath.Path(run), number, size) for number in range(groups)]
+    import jax
+
+    return [np.asarray(leaf) for tree in trees for leaf in jax.tree.leaves(tree)]
