@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sergan import losses, nets, rngs
+from sergan import adam, losses, nets, rngs
 from sergan.state import GanState, Hypers
 
 LOSSES = ("gan", "wdiv")  # Jensen-Shannon, Wasserstein divergence
@@ -90,7 +90,7 @@ def make_nets(config: GanConfig) -> Nets:
 
 def init(config: GanConfig, key: jax.Array) -> GanState:
     """A fresh member from its root key."""
-    net, adam = make_nets(config), _adam(config)
+    net = make_nets(config)
 
     def per_emotion(build: nets.Net, name: str) -> Any:
         return jax.vmap(build.init)(jax.random.split(rngs.stream(key, name), config.emotions))
@@ -112,7 +112,7 @@ def init(config: GanConfig, key: jax.Array) -> GanState:
 
 def make_pretrain_step(config: GanConfig) -> Step:
     """A pure step of generator pre-training: reconstruction of S and T through the cycle, with dropout."""
-    net, adam = make_nets(config), _adam(config)
+    net = make_nets(config)
 
     def emotion_loss(gen: Any, s_BxD: jax.Array, t_BxD: jax.Array, key: jax.Array) -> Any:
         keys = jax.random.split(key, 4)
@@ -128,7 +128,7 @@ def make_pretrain_step(config: GanConfig) -> Step:
         keys = jax.random.split(rngs.stream(key, "dropout"), config.emotions)
         grads, cycle_K = jax.vmap(jax.grad(emotion_loss, has_aux=True))(state.params["gen"], s, t, keys)
         norm_K = _norms(grads)
-        state = _update(adam, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
+        state = _update(config, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
         state = state._replace(ema=_where(state.finite, state.params["gen"], state.ema))
         return state._replace(step=state.step + state.finite), {"cycle": cycle_K, "grad_gen": norm_K}
 
@@ -140,7 +140,7 @@ def make_step(config: GanConfig) -> Step:
 
     Metrics are arrays [K], one value per emotion.
     """
-    net, adam = make_nets(config), _adam(config)
+    net = make_nets(config)
     generator_loss = _make_generator_loss(config, net)
     critic_loss = _make_critic_loss(config, net)
     labels_K = jnp.arange(config.emotions)
@@ -163,8 +163,8 @@ def make_step(config: GanConfig) -> Step:
         cls_grads = jax.grad(classifier_loss)(state.params["cls"], t, fake_t)
         norm_K, rate = _norms(grads), _decay(config, state.step)
         ok = jnp.all(jnp.isfinite(norm_K)) & jnp.isfinite(optax.tree.norm(cls_grads))
-        state = _update(adam, state, "gen", grads, hypers.lr_g * rate, ok)
-        state = _update(adam, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
+        state = _update(config, state, "gen", grads, hypers.lr_g * rate, ok)
+        state = _update(config, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
         ratio_K = _norms(tap_grads["cyc"]) / (_norms(tap_grads["adv"]) + 1e-12)
         return state, metrics | {"grad_gen": norm_K, "cycle_ratio": ratio_K}
 
@@ -177,7 +177,7 @@ def make_step(config: GanConfig) -> Step:
         grads, metrics = per_emotion(state.params["critic"], state.params["gen"], s, t, keys, hypers)
         norm_K = _norms(grads)
         rate = hypers.lr_c * _decay(config, state.step)
-        state = _update(adam, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
+        state = _update(config, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
         return state, metrics | {"grad_critic": norm_K}
 
     def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
@@ -281,10 +281,6 @@ def _batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array,
     return scaled(data.source_SxD[source]), scaled(data.target_UxD[target])
 
 
-def _adam(config: GanConfig) -> optax.GradientTransformation:
-    return optax.scale_by_adam(config.adam_b1, config.adam_b2, config.adam_eps)
-
-
 def _decay(config: GanConfig, step: jax.Array) -> jax.Array:
     """The papers' learning-rate shape: factor^floor(step of joint training / decay_steps), above a floor."""
     epochs = jnp.maximum(step - config.pretrain_steps, 0) // config.decay_steps
@@ -292,21 +288,16 @@ def _decay(config: GanConfig, step: jax.Array) -> jax.Array:
 
 
 def _update(
-    adam: optax.GradientTransformation,
-    state: GanState,
-    name: str,
-    grads: Any,
-    rate: jax.Array,
-    ok: jax.Array,
+    config: GanConfig, state: GanState, name: str, grads: Any, rate: jax.Array, ok: jax.Array
 ) -> GanState:
     """Adam on one group of parameters; a member with a gradient that is not finite keeps its old values."""
     finite = state.finite & ok
-    directions, opt_state = adam.update(grads, state.opt_state[name], state.params[name])
-    params = jax.tree.map(lambda p, d: p - rate * d, state.params[name], directions)
+    settings = config.adam_b1, config.adam_b2, config.adam_eps
+    params, moments = adam.update(state.params[name], state.opt_state[name], grads, rate, finite, *settings)
     return state._replace(
         finite=finite,
-        params=state.params | {name: _where(finite, params, state.params[name])},
-        opt_state=state.opt_state | {name: _where(finite, opt_state, state.opt_state[name])},
+        params=state.params | {name: params},
+        opt_state=state.opt_state | {name: moments},
     )
 
 

@@ -18,6 +18,7 @@ ORDER = [
     "augment",
     "rngs",
     "nets",
+    "adam",
     "losses",
     "state",
     "cyclegan",
