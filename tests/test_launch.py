@@ -276,8 +276,9 @@ def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path)
 
 
 def test_the_other_settings_run_too(tmp_path):
-    """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source."""
+    """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source, a sweep."""
     run = tmp_path / "run"
+    sweep = "--sweep=lambda_cyc=0.5,5"
     settings = {
         "gan.loss": "gan",
         "gan.seeds": 2,
@@ -288,12 +289,23 @@ def test_the_other_settings_run_too(tmp_path):
         "amount": 1.0,
         "training.members_per_group": 10,
     }
-    code, _, err = launch(DEBUG, f"--workdir={run}", *(f"--config.{k}={v}" for k, v in settings.items()))
+    flags = [f"--config.{key}={value}" for key, value in settings.items()]
+    code, _, err = launch(DEBUG, f"--workdir={run}", sweep, *flags)
     assert code == 0, err
     results = pd.read_csv(run / "results.csv")
     assert set(results.arm) == {"real", "gan", "real+gan"}
     assert set(results.classes) == {7} and set(results.seeds) == {2, 4}
-    speakers = {m["fold"]: m["held_out"] for m in map(json.loads, (run / "members.jsonl").open())}
+    assert set(results[(results.arm == "real+gan") & results.amount.notna()].point) == {0, 1}
+    assert set(results[results.amount.isna()].arm) == {"real", "real+gan"}  # the points chosen on inner folds
+    judged = pd.read_csv(run / "inner.csv")
+    assert len(judged) == 2 * (1 + 2) and judged.inner_uar.notna().all()
+    assert set(pd.read_csv(run / "choices.csv").point) <= {0, 1}
+    assert "%, chosen" in (run / "report.html").read_text()
+    lines = [json.loads(line) for line in (run / "members.jsonl").open()]
+    assert len(lines) == 2 * (
+        2 * 10 + 10
+    )  # points, each with two seeds of the folds and one of ten inner ones
+    speakers = {m["fold"]: m["held_out"] for m in lines}
     paths = sorted((run / "synthetic").rglob("*.parquet"))
     assert len(paths) == 20
     for path in paths[::7]:
