@@ -33,9 +33,8 @@ DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 def dispatch(command: str) -> str:
     """Carries out what the flags say; returns what to print."""
     if MODE.value in ("run", "inspect"):
+        overrides = run.overrides(flags.FLAGS["config"], SWEEP.value)
         name = config_flags.get_config_filename(flags.FLAGS["config"])
-        overrides = config_flags.get_override_values(flags.FLAGS["config"])
-        overrides |= run.sweep(CONFIG.value, name, SWEEP.value)
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
         workdir = epath.Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)

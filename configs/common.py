@@ -91,6 +91,8 @@ def _gan() -> ml_collections.ConfigDict:
     gan.critic_heads = False  # a critic for each group of features, averaged
     gan.classifier = (64, 64)
     gan.residual = True
+    gan.precision = "float32"  # of the matrix products: "float32", "tensorfloat32" or "bfloat16"
+    gan.activations = "float32"  # or "bfloat16"
     gan.slope = 0.2
     gan.dropout = 0.2  # in pre-training
     gan.cycle_reduction = "sum"  # "sum" (the papers' squared norm) or "mean"

@@ -3,8 +3,8 @@
 python launch.py --config=configs/emodb_ablations.py:lambda_cyc      and so for every preset below
 python launch.py --config=configs/emodb_ablations.py:debug           every code path in about a minute
 
-Sweeps: lambda_cyc, lambda_cls, lambda_id, penalty, smoothing. Structures: default, pretrained, plain,
-heads, updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisation.
+Sweeps: lambda_cyc, lambda_cls, lambda_id, penalty, smoothing, precision. Structures: default, pretrained,
+plain, heads, updates_1_1, updates_1_4, corpus. All on 5 classes with train normalisation.
 """
 
 import ml_collections
@@ -21,6 +21,7 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
         "lambda_id": _lambda_id,
         "penalty": _penalty,
         "smoothing": _smoothing,
+        "precision": _precision,
         "pretrained": _pretrained,
         "plain": _plain,
         "heads": _heads,
@@ -61,6 +62,12 @@ def _penalty(config: ml_collections.ConfigDict) -> None:
 def _smoothing(config: ml_collections.ConfigDict) -> None:
     config.arms = ("gan",)
     config.sweep = grid(smoothing=(0.8, 0.9, 1.0))
+
+
+def _precision(config: ml_collections.ConfigDict) -> None:
+    config.sweep = grid(
+        precision=("float32", "tensorfloat32", "bfloat16"), activations=("float32", "bfloat16")
+    )
 
 
 def _pretrained(config: ml_collections.ConfigDict) -> None:

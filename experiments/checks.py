@@ -3,7 +3,7 @@
 from typing import Any
 
 from sergan import augment
-from sergan.cyclegan import LOSSES
+from sergan.cyclegan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.errors import UserError
 
 NORMALISATIONS = ("train", "speaker")
@@ -17,6 +17,8 @@ def check(config: Any) -> None:
         "protocol": ((config.protocol,), PROTOCOLS),
         "arms": (tuple(config.arms), (*augment.ARMS, *LOSSES)),
         "gan.loss": ((config.gan.loss,), LOSSES),
+        "gan.precision": ((config.gan.precision,), PRECISIONS),
+        "gan.activations": ((config.gan.activations,), ACTIVATIONS),
         "gan.cycle_reduction": ((config.gan.cycle_reduction,), ("sum", "mean")),
         "gan.classifier_data": ((config.gan.classifier_data,), ("real", "fake", "both")),
     }

@@ -16,6 +16,7 @@ from typing import Any
 import ml_collections
 import pandas as pd
 from etils import epath
+from ml_collections import config_flags
 
 from sergan import writers
 from sergan.errors import UserError
@@ -309,20 +310,21 @@ def report(workdirs: list[epath.Path], out: str) -> str:
     return f"{report.compare(workdirs, epath.Path(out or workdirs[0]))}"
 
 
-def sweep(config: ml_collections.ConfigDict | None, config_name: str, flag: str) -> dict[str, str]:
-    """Puts the points that the flag --sweep asks for into the config; returns it as an override.
+def overrides(flag: Any, sweep: str) -> dict[str, Any]:
+    """What the command line changes in the config of the flag --config; points of --sweep are put into it.
 
     Raises:
-      UserError: there is no config, it is no grid, or the config has no sweep of its own.
+      UserError: there is no config, `sweep` is no grid, or the config has no sweep of its own.
     """
     from experiments import points
 
-    if config is None:
+    if flag.value is None:
         raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
-    if not flag:
-        return {}
-    config.sweep = tuple(points.asked(flag, config_name))
-    return {"sweep": flag}
+    found = dict(config_flags.get_override_values(flag))
+    if sweep:
+        flag.value.sweep = tuple(points.asked(sweep, config_flags.get_config_filename(flag)))
+        found["sweep"] = sweep
+    return found
 
 
 def default_workdir(config_name: str, overrides: dict[str, Any]) -> epath.Path:

@@ -221,6 +221,8 @@ def gan_config(
         heads=features.groups(names_D) if gan.critic_heads else (),
         classifier=tuple(gan.classifier),
         residual=gan.residual,
+        precision=gan.precision,
+        activations=gan.activations,
         slope=gan.slope,
         dropout=gan.dropout,
         cycle_reduction=gan.cycle_reduction,

@@ -16,6 +16,8 @@ from sergan import adam, losses, nets, rngs
 from sergan.state import GanState, Hypers
 
 LOSSES = ("gan", "wdiv")  # Jensen-Shannon, Wasserstein divergence
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+ACTIVATIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class GanConfig:
     heads: tuple[tuple[int, ...], ...]  # feature groups with a critic each; none: one critic for all
     classifier: tuple[int, ...]
     residual: bool
+    precision: str  # of the matrix products: "float32" | "tensorfloat32" | "bfloat16"
+    activations: str  # "float32" | "bfloat16"
     slope: float
     dropout: float  # in pre-training only
     cycle_reduction: str  # "sum" | "mean"
@@ -78,13 +82,18 @@ Step = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array
 
 def make_nets(config: GanConfig) -> Nets:
     """Networks of the sizes in `config`."""
-    d, slope = config.features, config.slope
+    d = config.features
+    shared: dict[str, Any] = {
+        "slope": config.slope,
+        "precision": config.precision,
+        "activations": config.activations,
+    }
     return Nets(
-        gen=nets.build(d, config.generator, d, slope=slope, dropout=config.dropout, residual=config.residual),
-        critic=nets.build_heads(config.heads, config.critic, slope=slope)
+        gen=nets.build(d, config.generator, d, dropout=config.dropout, residual=config.residual, **shared),
+        critic=nets.build_heads(config.heads, config.critic, **shared)
         if config.heads
-        else nets.build(d, config.critic, 1, slope=slope),
-        cls=nets.build(d, config.classifier, config.emotions, slope=slope),
+        else nets.build(d, config.critic, 1, **shared),
+        cls=nets.build(d, config.classifier, config.emotions, **shared),
     )
 
 

@@ -33,6 +33,8 @@ CONFIG = GanConfig(
     heads=(),
     classifier=(8,),
     residual=True,
+    precision="float32",
+    activations="float32",
     slope=0.2,
     dropout=0.2,
     cycle_reduction="sum",
@@ -59,7 +61,7 @@ def group(toy, seeds=1, **hypers):
     splits = loso(toy, CLASSES)
     settings = tuple(sorted((HYPERS | hypers).items()))
     plan = [
-        Member(0, "wdiv", "train", fold.index, seed, 0, settings) for seed in range(seeds) for fold in splits
+        Member(0, CONFIG, "train", fold.index, seed, 0, settings) for seed in range(seeds) for fold in splits
     ]
     plan = [replace(m, index=i) for i, m in enumerate(plan)]
     source = toy.x_UxD - 10.0
@@ -133,7 +135,7 @@ def test_the_second_chunk_the_second_group_and_the_second_seed_compile_nothing(t
 
 def test_a_hyper_is_data_and_a_diverging_member_freezes_alone(toy):
     plan, views, source = group(toy)
-    wild = Member(1, "wdiv", "train", 1, 0, 0, tuple(sorted((HYPERS | {"lr_g": 1e30}).items())))
+    wild = Member(1, CONFIG, "train", 1, 0, 0, tuple(sorted((HYPERS | {"lr_g": 1e30}).items())))
     mixed, _ = run(CONFIG, [plan[0], wild], views[:2], source, toy.x_UxD)
     calm, _ = run(CONFIG, plan[:2], views[:2], source, toy.x_UxD)
     assert mixed.finite.tolist() == [True, False]
@@ -219,3 +221,21 @@ def test_the_mean_reduction_weakens_the_cycle_against_the_critic(toy):
         _, metrics = run(config, plan, views, source, toy.x_UxD, steps=1)
         ratio[reduction] = float(metrics["cycle_ratio"].mean())
     assert ratio["sum"] == pytest.approx(6 * ratio["mean"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("precision", "words"), [("float32", "HIGHEST"), ("tensorfloat32", "HIGH")])
+def test_products_have_the_precision_that_is_asked_for(precision, words):
+    net = nets.build(3, (4,), 2, precision=precision)
+    program = jax.jit(net.apply).lower(net.init(jax.random.key(0)), jnp.ones((5, 3))).as_text()
+    assert program.count(f"precision = [{words}, {words}]") == 2
+
+
+def test_narrow_activations_leave_parameters_and_rows_in_float32(toy):
+    plan, views, source = group(toy)
+    _, exact = run(CONFIG, plan, views, source, toy.x_UxD)
+    narrow, rough = run(replace(CONFIG, activations="bfloat16"), plan, views, source, toy.x_UxD)
+    assert {leaf.dtype for leaf in jax.tree.leaves(narrow.params)} == {np.dtype("float32")}
+    assert narrow.finite.all() and not np.array_equal(rough["cycle"], exact["cycle"])
+    np.testing.assert_allclose(rough["cycle"], exact["cycle"], rtol=0.1)
+    net = nets.build(3, (4,), 2, activations="bfloat16")
+    assert net.apply(net.init(jax.random.key(0)), jnp.ones((5, 3))).dtype == jnp.float32

@@ -1,6 +1,7 @@
 """Feed-forward networks on rows of functionals: generators, critics, classifiers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -24,6 +25,7 @@ class MLP(nn.Module):
     """Dense layers with leaky ReLU between them (Bao 2019; Shilandari 2022).
 
     With `residual` the output is x + f(x), and f is 0 at the start: an untrained generator is the identity.
+    Parameters are float32 whatever `activations` are; so is the output.
     """
 
     hidden: tuple[int, ...]
@@ -31,16 +33,19 @@ class MLP(nn.Module):
     slope: float
     dropout: float
     residual: bool
+    precision: str  # of the products, by JAX's names
+    activations: str  # their type
 
     @nn.compact
     def __call__(self, x_BxD: jax.Array, train: bool) -> jax.Array:
         xavier = nn.initializers.xavier_uniform()
+        dense = partial(nn.Dense, dtype=jnp.dtype(self.activations), precision=self.precision)
         h = x_BxD
         for width in self.hidden:
-            h = nn.leaky_relu(nn.Dense(width, kernel_init=xavier)(h), self.slope)
+            h = nn.leaky_relu(dense(width, kernel_init=xavier)(h), self.slope)
             h = nn.Dropout(self.dropout, deterministic=not train)(h)
         last = nn.initializers.zeros if self.residual else xavier
-        y = nn.Dense(self.outputs, kernel_init=last)(h)
+        y = dense(self.outputs, kernel_init=last)(h).astype(jnp.float32)
         return x_BxD + y if self.residual else y
 
 
@@ -52,6 +57,8 @@ def build(
     slope: float = 0.2,
     dropout: float = 0.0,
     residual: bool = False,
+    precision: str = "float32",
+    activations: str = "float32",
 ) -> Net:
     """A feed-forward net from `inputs` features to `outputs`; `dropout` acts only where a key is given.
 
@@ -60,7 +67,7 @@ def build(
     """
     if residual and inputs != outputs:
         raise ValueError(f"a residual net keeps its width: {inputs} inputs, {outputs} outputs")
-    module = MLP(tuple(hidden), outputs, slope, dropout, residual)
+    module = MLP(tuple(hidden), outputs, slope, dropout, residual, precision, activations)
 
     def init(key: jax.Array) -> Params:
         return module.init(key, jnp.zeros((1, inputs), jnp.float32), train=False)["params"]
@@ -73,12 +80,12 @@ def build(
     return Net(init, apply)
 
 
-def build_heads(groups: tuple[tuple[int, ...], ...], hidden: tuple[int, ...], *, slope: float = 0.2) -> Net:
+def build_heads(groups: tuple[tuple[int, ...], ...], hidden: tuple[int, ...], **settings: Any) -> Net:
     """A critic with a head for each group of features, whose outputs are averaged: x_BxD -> y_Bx1.
 
     What a PatchGAN critic (Shilandari 2022) can mean on a vector: each head judges its own part of it.
     """
-    heads = [build(len(group), hidden, 1, slope=slope) for group in groups]
+    heads = [build(len(group), hidden, 1, **settings) for group in groups]
 
     def init(key: jax.Array) -> Params:
         keys = jax.random.split(key, len(heads))

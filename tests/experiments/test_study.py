@@ -41,6 +41,8 @@ def refused(config, match):
     [
         ("gan.loss", "wgan", "config.gan.loss: 'wgan' is none of gan, wdiv"),
         ("gan.cycle_reduction", "max", "config.gan.cycle_reduction: 'max'"),
+        ("gan.precision", "float16", "config.gan.precision: 'float16' is none of float32, tensorfloat32, bf"),
+        ("gan.activations", "tensorfloat32", "config.gan.activations: 'tensorfloat32' is none of"),
         ("gan.classifier_data", "all", "config.gan.classifier_data: 'all'"),
         ("normalisations", ("train", "speakr"), "config.normalisations: 'speakr' is none of train, speaker"),
         ("normalisations", (), "config.normalisations must be above 0"),
