@@ -55,6 +55,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.seeds = 2
     config.amount = 2.0
     config.curve = (1.0, 2.0)
+    config.choice.speakers = 2
     config.choice.amounts = (1.0, 2.0)
     config.choice.noise = (0.1, 0.3)
     config.choice.mixup = (0.2,)

@@ -31,7 +31,7 @@ def command(folder, run):
         "source": folder / "source.parquet",
         "corpus.classes": "()",
         "normalisations": "('train',)",
-        "gan.epochs": 400,
+        "gan.epochs": 140,
         "training.log_every": 2,
         "training.save_every": 2,
         "training.members_per_group": 2,

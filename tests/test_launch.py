@@ -162,7 +162,7 @@ def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
     assert len(choices) == 6 * 2 * 10
     assert set(choices[choices.arm == "real+noise"].strength) <= {0.1, 0.3}
     members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    assert len(members) == 2 * (2 * 10 + 45)
+    assert len(members) == 2 * (2 * 10 + 10)
     assert all(len(m["held_out"].split()) == 1 + m["inner"] for m in members)
     assert {"frechet", "mmd", "coverage", "agreement", "two_sample"} <= set(quality.columns)
     assert len(list((run / "synthetic").rglob("*.parquet"))) == 20
