@@ -20,6 +20,7 @@ from sergan.errors import UserError
 def made(toy):
     """Four speakers, two emotions, moments only; nothing is trained."""
     config = get_config("debug")
+    config.choice.speakers = 3  # all others
     config.arms = ("moments",)
     config.corpus.classes = ()
     return study.assemble(config, toy, toy.unlabelled())
