@@ -4,7 +4,6 @@ import ast
 import copy
 import importlib.util
 import re
-import sys
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -53,13 +52,7 @@ def resolve(config: Any) -> list[Point]:
             points.append(point)
         else:
             raise UserError(f"config.sweep: each point names the same keys, not {', '.join(point)} here only")
-    once = [point for i, point in enumerate(points) if point not in points[:i]]
-    if len(once) < len(points):
-        print(
-            f"config.sweep: {len(points) - len(once)} points were there before and are merged",
-            file=sys.stderr,
-        )
-    return once or [{}]
+    return [point for i, point in enumerate(points) if point not in points[:i]] or [{}]
 
 
 def at(config: Any, point: Point) -> Any:

@@ -1,5 +1,6 @@
 """A config with everything that follows from it before any work: rows, folds, networks, members."""
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,7 +99,11 @@ def prepare(config: Any, progress: Any = None) -> Study:
     Raises:
       UserError: whatever the user can mend, before anything is trained or written.
     """
-    for point in points.resolve(config):
+    swept = points.resolve(config)
+    if len(swept) < len(config.sweep):
+        merged = len(config.sweep) - len(swept)
+        print(f"config.sweep: {merged} points were there before and are merged", file=sys.stderr)
+    for point in swept:
         check(points.at(config, point))
     spec = config.features
     settings = (spec.set, spec.cache, spec.workers, progress)

@@ -25,24 +25,19 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
     The first `profile` steps after a chunk that compiles are traced.
     """
-    total = sum(m.gan.pretrain_steps + m.gan.steps for m in study.members)
-    trace = Trace(run / "profile", profile)
-    with Interrupts() as interrupts, writers.Progress("CycleGANs", total) as progress:
+    total = _steps(study.members)
+    with (
+        Interrupts() as interrupts,
+        writers.Progress("CycleGANs", total) as progress,
+        Trace(run / "profile", profile) as trace,
+    ):
         number, todo = _remaining(study, run)
         while todo:
-            done = total - sum(m.gan.pretrain_steps + m.gan.steps for m in todo)
             group = members.groups(todo, size)[0]
             try:
-                trainer = _Group(study, run, number, group)
-                while trainer.left:
-                    means = trainer.advance()
-                    trace.advance(study.config.training.log_every)
-                    progress(done + trainer.step * trainer.count, values=means)
-                    if interrupts.asked:
-                        trainer.save()
-                        trainer.close()
-                        raise KeyboardInterrupt
-                trainer.finish()
+                _train_group(
+                    _Group(study, run, number, group), interrupts, progress, trace, total - _steps(todo)
+                )
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
                     raise
@@ -50,11 +45,31 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 print(f"{size} members do not fit the memory; trying {-(-size // 2)}", file=sys.stderr)
                 size = -(-size // 2)
                 smaller(size)
-            else:
-                number, todo = _remaining(study, run)
-                progress(total - sum(m.gan.pretrain_steps + m.gan.steps for m in todo))
+            number, todo = _remaining(study, run)
+            progress(total - _steps(todo))
             if interrupts.asked:
                 raise KeyboardInterrupt
+
+
+def _train_group(
+    group: "_Group", interrupts: Interrupts, progress: writers.Progress, trace: Trace, done: int
+) -> None:
+    """One group to its end, or to an interrupt; nothing of it stays on the device."""
+    try:
+        while group.left:
+            means = group.advance()
+            trace.advance(group.chunk, group.wait)
+            progress(done + group.step * group.count, values=means)
+            if interrupts.asked:
+                group.save()
+                raise KeyboardInterrupt
+        group.finish()
+    finally:
+        group.close()
+
+
+def _steps(planned: list[Member]) -> int:
+    return sum(member.gan.pretrain_steps + member.gan.steps for member in planned)
 
 
 def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
@@ -82,7 +97,7 @@ class _Group:
         self._saved = self._checkpoints.latest()
         self._state = state if self._saved is None else self._checkpoints.restore(state)
         self.step = self._saved or 0
-        self.count = len(_distinct(group))
+        self.count, self.chunk = len(_distinct(group)), study.config.training.log_every
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
         self._forget_metrics_after(self.step)
@@ -99,10 +114,10 @@ class _Group:
         Returns the newest mean losses for the progress bar.
         """
         phase = "pretrain" if self.step < self._gan.pretrain_steps else "train"
-        chunk = _compiled(self._gan, phase, self._study.config.training.log_every, len(self._group))
+        chunk = _compiled(self._gan, phase, self.chunk, len(self._group))
         self._state, metrics = chunk(self._hypers, self._data, self._state)
         self._write_metrics()
-        self.step += self._study.config.training.log_every
+        self.step += self.chunk
         self._unwritten = self.step, phase, metrics
         if self.step % self._study.config.training.save_every == 0:
             self.save()
@@ -114,6 +129,10 @@ class _Group:
             self._write_metrics()
             self._checkpoints.save(self.step, self._state)
             self._saved = self.step
+
+    def wait(self) -> None:
+        """Returns when the device has computed all that it was asked for."""
+        jax.block_until_ready(self._state)
 
     def close(self) -> None:
         """Waits for what is being saved."""
@@ -148,7 +167,6 @@ class _Group:
             )
         writers.write_lines(self._run / "members.jsonl", sorted(lines, key=lambda line: line["member"]))
         save_tree(generators_path(self._run, self._number), self._state.ema)
-        self._checkpoints.close()
         for place, member in _distinct(self._group):
             if not finite_M[place]:
                 print(

@@ -12,7 +12,7 @@ from sergan import comparison, writers
 
 TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
 FIGURES = ("difference.png", "curve_all_beside.png", "rows_*.png", "sweep_*.png")
-RECORD = ("command", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
+RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
 OUT = Path(__file__).parent / "results"
 
 

@@ -154,7 +154,9 @@ def test_another_failure_ends_the_training(debug, tmp_path, monkeypatch):
         train.train(debug, epath.Path(tmp_path), 5, never)
 
 
-def test_a_profile_of_some_steps_can_be_opened(debug, tmp_path):
-    train.train(replace(debug, members=debug.members[:5]), epath.Path(tmp_path), 5, never, profile=2)
+@pytest.mark.parametrize("steps", [2, 1000])  # the latter more than there are
+def test_a_profile_of_some_steps_can_be_opened(debug, tmp_path, steps):
+    short = replace(debug, members=debug.members[:5])
+    train.train(short, epath.Path(tmp_path), 5, never, profile=steps)
     assert list(tmp_path.glob("profile/**/*.xplane.pb"))
     assert list(tmp_path.glob("profile/**/perfetto_trace.json.gz"))
