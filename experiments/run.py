@@ -161,7 +161,7 @@ def _record(
             "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
             "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
             "devices": [],
-            "commit": _commit(),
+            "commit": commit(),
             "continued_at": [],  # other commits that went on with the run
             "members_per_group": 0,
             "started": None,
@@ -170,8 +170,8 @@ def _record(
         }
     record = writers.read_json(path)
     others = record.setdefault("continued_at", [])
-    if _commit() not in (record["commit"], *others):
-        others.append(_commit())
+    if commit() not in (record["commit"], *others):
+        others.append(commit())
     different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
     if different:
         raise UserError(
@@ -191,7 +191,8 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
     return [d for key in keys for d in _differences(now[key], new.get(key), names[key])]
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit of this code, with -dirty where files differ from it; unknown outside a repository."""
     root = Path(__file__).parent
     try:
         git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]

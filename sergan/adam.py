@@ -30,7 +30,10 @@ def update(
     b2: float,
     eps: float,
 ) -> tuple[Any, Moments]:
-    """New parameters and moments; where `finite` is False the old ones.
+    """New parameters and moments of one member; where `finite` is False the old ones.
+
+    `params`, `grads` and the moments' trees have the same structure and shapes; `rate` and `finite` are
+    scalars, and so are b1, b2 and eps, which are compiled.
 
     Each array is written in one pass over what it depends on, which is most of what a step of wide networks
     has to do beside its products.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from experiments.benchmark import clock
 from experiments.benchmark.sizes import Effort
-from experiments.run import _commit
+from experiments.run import commit
 
 
 def describe() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default"),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -32,13 +32,14 @@ def keep(run: Path, out: Path) -> str:
 
 
 def rows(results: pd.DataFrame) -> str:
-    """The rows that count, as a table in Markdown: an arm a line, both classifiers side by side."""
-    counted = comparison.counted(results)
-    cells = counted.set_index(["normalisation", "arm", "classifier"])
-    lines = ["| normalisation | arm | SVM UAR | difference | DNN UAR | difference |", "| --- " * 6 + "|"]
-    for normalisation, arm in dict.fromkeys(zip(counted["normalisation"], counted["arm"], strict=True)):
-        parts = [text for name in ("svm", "dnn") for text in _pair(cells.loc[normalisation, arm, name])]
-        lines.append(f"| {' | '.join([normalisation, arm, *parts])} |")
+    """The rows that count, as Markdown: a line for an arm or its point, both classifiers side by side."""
+    keys = ["normalisation", "arm", "amount", "point"]
+    counted = comparison.counted(results).astype({"amount": str})  # nan where it was chosen
+    cells = counted.set_index([*keys, "classifier"])
+    lines = [f"| {' | '.join(keys)} | SVM UAR | difference | DNN UAR | difference |", "| --- " * 8 + "|"]
+    for place in counted[keys].drop_duplicates().itertuples(index=False, name=None):
+        parts = [text for name in ("svm", "dnn") for text in _pair(cells.loc[(*place, name)])]
+        lines.append(f"| {' | '.join(map(str, [*place, *parts]))} |")
     return "\n".join(lines)
 
 

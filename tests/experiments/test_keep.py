@@ -1,0 +1,38 @@
+"""What is kept of a finished study for its README."""
+
+import numpy as np
+import pandas as pd
+
+from experiments.emodb.keep import rows
+
+
+def results(amount, point, low):
+    """`real` and `real+wdiv` with both classifiers; the difference's interval starts at `low`."""
+    lines = [
+        {"arm": arm, "classifier": name, "uar": 0.8, "uar_low": 0.75, "uar_high": 0.85}
+        for arm in ("real", "real+wdiv")
+        for name in ("svm", "dnn")
+    ]
+    frame = pd.DataFrame(lines).assign(amount=amount, point=point, normalisation="train")
+    changed = frame["arm"] != "real"
+    for name, value in {"delta_uar": 0.02, "delta_low": low, "delta_high": 0.05}.items():
+        frame[name] = np.where(changed, value, np.nan)
+    return frame
+
+
+def test_a_chosen_arm_is_a_line_with_both_classifiers():
+    lines = rows(results(np.nan, 0, 0.01)).splitlines()
+    assert len(lines) == 2 + 2 and len({line.count("|") for line in lines}) == 1
+    assert lines[2] == "| train | real | nan | 0 | 80.0 [75.0, 85.0] |  | 80.0 [75.0, 85.0] |  |"
+    assert lines[3].count("**+2.0 [+1.0, +5.0]**") == 2
+
+
+def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
+    frame = pd.concat([results(5.0, 0, -0.01), results(5.0, 1, -0.01).iloc[2:]])
+    lines = rows(frame).splitlines()[2:]
+    assert [line.split(" | ")[1:4] for line in lines] == [
+        ["real", "5.0", "0"],
+        ["real+wdiv", "5.0", "0"],
+        ["real+wdiv", "5.0", "1"],
+    ]
+    assert "**" not in "".join(lines)
