@@ -44,6 +44,7 @@ p { margin: .4rem 0; max-width: 62rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
+caption span { display: inline-block; max-width: min(60rem, 92vw); }
 th, td { padding: .25rem 1.1rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
@@ -126,7 +127,7 @@ def table(
 
     lines = [' class="first"' if i in marks and i else "" for i in range(len(rows))]
     body = "\n".join(f"<tr{line}>{cells('td', row)}</tr>" for line, row in zip(lines, rows, strict=True))
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    title = f"<caption><span>{html.escape(caption)}</span></caption>" if caption else ""
     kind = f' class="{style}"' if style else ""
     head = f"<thead><tr>{cells('th', header)}</tr></thead>"
     return f'<div class="wide"><table{kind}>{title}{head}<tbody>\n{body}\n</tbody></table></div>\n'
