@@ -1,5 +1,6 @@
 """Values of a config that cannot work, each named by its key before anything else is done."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sergan import augment
@@ -46,18 +47,12 @@ def check(config: Any) -> None:
         "gan.decay_factor": config.gan.decay_factor,
         "mixup": config.mixup,
     } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
-    for key, value in positive.items():
-        if not value > 0:
-            raise UserError(f"config.{key} must be above 0, it is {value}")
     shares = {
         "real_share": config.real_share,
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,
         "dnn.dropout": config.dnn.dropout,
     } | _several(config, "choice.real_share", "choice.dropout")
-    for key, value in shares.items():
-        if not 0 <= value < 1:
-            raise UserError(f"config.{key} must lie between 0 and 1, it is {value}")
     widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
     widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
     for key, hidden in widths.items():
@@ -73,9 +68,15 @@ def check(config: Any) -> None:
         "dnn.l2": config.dnn.l2,
     } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
-    for key, value in zero_or_more.items():
-        if not 0 <= value < float("inf"):
-            raise UserError(f"config.{key} must be 0 or more, it is {value}")
+    _in_range(positive, lambda value: value > 0, "be above 0")
+    _in_range(shares, lambda value: 0 <= value < 1, "lie between 0 and 1")
+    _in_range(zero_or_more, lambda value: 0 <= value < float("inf"), "be 0 or more")
+
+
+def _in_range(values: dict[str, Any], right: Callable[[Any], bool], words: str) -> None:
+    for key, value in values.items():
+        if not right(value):
+            raise UserError(f"config.{key} must {words}, it is {value}")
 
 
 def _several(config: Any, *keys: str) -> dict[str, Any]:
