@@ -1,7 +1,7 @@
 """sergan: GAN data augmentation for speech emotion recognition.
 
 python launch.py --config=configs/emodb_wdiv.py[:preset] [--config.key=value ...] [--workdir=RUN]
-python launch.py --config=... --sweep[="lambda_cyc=0.5,1,2;lambda_cls=0,2"] [--profile=STEPS]
+python launch.py --config=... --sweep[="lambda_cyc=0.5,1,2;lambda_cls=0,2"] [--profile=STEPS] [--hosts=auto]
 python launch.py --config=... --mode=inspect
 python launch.py --mode=synthesize --workdir=RUN --out=FILE.parquet --per_class=200 [--source=PATH]
 python launch.py --mode=report --workdir=RUN[,RUN2,... --out=FOLDER]
@@ -16,7 +16,7 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from experiments import run
+from experiments import hosts, run
 from sergan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
@@ -27,6 +27,7 @@ PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes 
 SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: audio folder or feature table.")
 SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.")
+HOSTS = flags.DEFINE_string("hosts", "", "Several processes: auto, or ADDRESS:PORT,COUNT,INDEX of this one.")
 DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 
 
@@ -34,10 +35,10 @@ def dispatch(command: str) -> str:
     """Carries out what the flags say; returns what to print."""
     if MODE.value in ("run", "inspect"):
         overrides = run.overrides(flags.FLAGS["config"], SWEEP.value)
-        name = config_flags.get_config_filename(flags.FLAGS["config"])
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
-        workdir = epath.Path(WORKDIR.value) if WORKDIR.value else run.default_workdir(name, overrides)
+        workdir = epath.Path(WORKDIR.value or run.default_workdir(flags.FLAGS["config"], overrides))
+        hosts.join(HOSTS.value)
         return run.run(CONFIG.value, overrides, command, workdir, PROFILE.value)
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
@@ -75,4 +76,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(hosts.leave(main(sys.argv)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+from experiments import hosts
 from experiments.arms import Bench, answers, bench
 from experiments.holes import Holes
 from experiments.settings import CLASSIFIERS, Setting, grid
@@ -35,29 +36,37 @@ def choose(study: Study, run: epath.Path) -> Choices:
         return {}
     generators = Generators(study, run)
     parts = [(n, arm) for n in study.config.normalisations for arm in ("real", *study.arms)]
-    choices: Choices = {}
-    lines, tried = [], []
-    with writers.Progress("choice", len(parts)) as progress:
-        for done, (normalisation, arm) in enumerate(parts, start=1):
-            path = run / "choice" / f"{normalisation}_{arm}.parquet"
+    mine = hosts.mine(parts)
+    with hosts.progress("choice", len(mine)) as progress:
+        for done, (normalisation, arm) in enumerate(mine, start=1):
+            path = _path(run, normalisation, arm)
             if not path.exists():
                 trials = _Trials(study, generators, normalisation, arm, Holes(normalisation, arm))
                 frame = trials.all()
                 trials.holes.write(path)
                 writers.write_frame(path, frame)
-            found = writers.read_frame(path)
-            for classifier, fold, setting, uar in _best(study, arm, found):
-                choices[normalisation, arm, classifier, fold.index] = setting
-                place = {"fold": fold.index, "held_out": " ".join(fold.held_out)}
-                lines.append(_line(normalisation, classifier, arm, place, setting, uar))
-            tried += [
-                _line(normalisation, classifier, arm, {}, setting, uar)
-                for classifier, setting, uar in _tried(study, arm, found)
-            ]
             progress(done)
-    writers.write_frame(run / "inner.csv", pd.DataFrame(tried))
-    writers.write_frame(run / "choices.csv", pd.DataFrame(lines))
+    hosts.meet("tried")
+    choices: Choices = {}
+    lines, tried = [], []
+    for normalisation, arm in parts:
+        found = writers.read_frame(_path(run, normalisation, arm))
+        for classifier, fold, setting, uar in _best(study, arm, found):
+            choices[normalisation, arm, classifier, fold.index] = setting
+            place = {"fold": fold.index, "held_out": " ".join(fold.held_out)}
+            lines.append(_line(normalisation, classifier, arm, place, setting, uar))
+        tried += [
+            _line(normalisation, classifier, arm, {}, setting, uar)
+            for classifier, setting, uar in _tried(study, arm, found)
+        ]
+    if hosts.first():
+        writers.write_frame(run / "inner.csv", pd.DataFrame(tried))
+        writers.write_frame(run / "choices.csv", pd.DataFrame(lines))
     return choices
+
+
+def _path(run: epath.Path, normalisation: str, arm: str) -> epath.Path:
+    return run / "choice" / f"{normalisation}_{arm}.parquet"
 
 
 def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Fold, Setting, float]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+from experiments import hosts
 from experiments.arms import Bench, answers, bench
 from experiments.choose import Choices
 from experiments.holes import Holes
@@ -55,8 +56,9 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
         for seed in range(study.config.gan.seeds)
     ]
     paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
-    with writers.Progress("classifiers", len(jobs) * len(CLASSIFIERS)) as progress:
-        for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
+    mine = hosts.mine(list(zip(paths, jobs, strict=True)))
+    with hosts.progress("classifiers", len(mine) * len(CLASSIFIERS)) as progress:
+        for number, (path, job) in enumerate(mine):
             if not path.exists():
                 holes, frames = Holes(job.normalisation, job.arm), []
                 part = _Part(study, generators, choices, job, holes)
@@ -66,7 +68,9 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
                 holes.write(path)
                 writers.write_frame(path, pd.concat(frames))
             progress((number + 1) * len(CLASSIFIERS))
-    writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
+    hosts.meet("classified")
+    if hosts.first():
+        writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
 
 
 class _Part:

@@ -4,6 +4,10 @@ import signal
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
+from experiments import hosts
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -12,6 +16,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked = False
+        self._told: Any = None
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -21,6 +26,16 @@ class Interrupts:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
+
+    def agreed(self) -> bool:
+        """Whether to stop: once any of several hosts was asked, and on all of them at the same call.
+
+        The answer is then that of the call before, so that no host waits for what its devices compute.
+        """
+        if hosts.count() == 1:
+            return self.asked
+        before, self._told = self._told, hosts.told(self.asked)
+        return before is not None and bool(np.any(before))
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

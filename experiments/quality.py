@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+from experiments import hosts
 from experiments.arms import Bench, answers, bench
 from experiments.classify import Job
 from experiments.settings import fixed
@@ -33,14 +34,16 @@ def measure(study: Study, run: epath.Path) -> None:
         for seed in range(study.config.gan.seeds if arm in LOSSES else 1)
     ]
     paths = [run / "quality" / f"{job.name}.csv" for job in jobs]
-    with writers.Progress("quality", len(jobs)) as progress:
-        for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
+    mine = hosts.mine(list(zip(paths, jobs, strict=True)))
+    with hosts.progress("quality", len(mine)) as progress:
+        for number, (path, job) in enumerate(mine):
             if not path.exists():
                 lines = [line for fold in study.folds for line in _fold(study, generators, job, fold)]
                 writers.write_frame(path, pd.DataFrame(lines, columns=None if lines else list(_WORDS)))
             progress(number + 1)
-    frames = [writers.read_frame(path, _WORDS) for path in paths]
-    if frames:
+    hosts.meet("measured")
+    if hosts.first() and paths:
+        frames = [writers.read_frame(path, _WORDS) for path in paths]
         writers.write_frame(run / "quality.csv", pd.concat(frames))
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from etils import epath
 from ml_collections import config_flags
 
+from experiments import hosts
 from sergan import writers
 from sergan.errors import UserError
 
@@ -44,6 +45,7 @@ def run(
       UserError: wrong input, or a run folder that was made with another config.
     """
     record = _record(workdir, config, overrides, command)
+    hosts.meet("the record is read")
     if record["ended"] and (workdir / "report.html").exists():
         from sergan import report
 
@@ -59,38 +61,47 @@ class _Stages:
 
     def all(self, config: ml_collections.ConfigDict) -> str:
         from experiments import choose, classify, holes, quality, study, synthesise, train
-        from sergan import members, metrics, report
+        from sergan import metrics, report
 
         run = self._workdir
         _keep_compiled(config.training.compilation_cache)
-        resolved = self._timed("features", lambda: _prepare(study, config, run))
-        if not self._record["started"]:
-            self._start(members.group_length(resolved.members, config.training.members_per_group))
-        if not (run / "features.parquet").exists():
-            study.keep(resolved, run)
-        if len(resolved.points) > 1:
-            points = [{"point": i} | point for i, point in enumerate(resolved.points)]
-            writers.write_frame(run / "points.csv", pd.DataFrame(points))
-        size = self._record["members_per_group"]
+        with hosts.in_turn("the study is prepared"):
+            resolved = self._timed("features", lambda: _prepare(study, config, run))
+            if hosts.first():
+                self._start(study, resolved, config)
+        size = writers.read_json(run / "config.json")["members_per_group"]
         self._timed("train", lambda: train.train(resolved, run, size, self._smaller, self._profile))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
         if not (run / "predictions.csv").exists():
             choices = self._timed("choose", lambda: choose.choose(resolved, run))
             self._timed("classify", lambda: classify.classify(resolved, run, choices))
         self._timed("quality", lambda: quality.measure(resolved, run))
-        self._timed("report", lambda: self._report(metrics, report, holes))
+        if hosts.first():
+            self._timed("report", lambda: self._report(metrics, report, holes))
+        hosts.meet("the report is written")
         return _closing(run, report, "finished")
 
     def _smaller(self, length: int) -> None:
         self._record["members_per_group"] = length
         self._save()
 
-    def _start(self, length: int) -> None:
+    def _start(self, study: Any, resolved: Any, config: ml_collections.ConfigDict) -> None:
+        """Leaves in the run folder what every later stage, and every other host, needs to begin."""
         import jax
 
-        devices = [str(device) for device in jax.devices()]
-        self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
-        self._save()
+        from sergan import members
+
+        run = self._workdir
+        if not self._record["started"]:
+            devices = [str(device) for device in jax.devices()]
+            length = members.group_length(resolved.members, config.training.members_per_group)
+            self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
+            self._save()
+        if not (run / "features.parquet").exists():
+            study.keep(resolved, run)
+        if len(resolved.points) > 1:
+            points = [{"point": i} | point for i, point in enumerate(resolved.points)]
+            writers.write_frame(run / "points.csv", pd.DataFrame(points))
 
     def _report(self, metrics: Any, report: Any, holes: Any) -> None:
         run = self._workdir
@@ -115,7 +126,8 @@ class _Stages:
                 self._save()
 
     def _save(self) -> None:
-        writers.write_json(self._workdir / "config.json", self._record)
+        if hosts.first():
+            writers.write_json(self._workdir / "config.json", self._record)
 
 
 def _keep_compiled(folder: str) -> None:
@@ -129,7 +141,7 @@ def _keep_compiled(folder: str) -> None:
 def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> Any:
     if (run / "features.parquet").exists():
         return study.restore(config, run)
-    with writers.Progress("features", 1) as progress:
+    with hosts.progress("features", 1) as progress:
         resolved = study.prepare(config, progress)
         progress(1, 1)  # embedded tables have nothing to extract
         return resolved
@@ -141,6 +153,8 @@ def _points(run: epath.Path) -> pd.DataFrame | None:
 
 
 def _closing(run: epath.Path, report: Any, what: str) -> str:
+    if not hosts.first():
+        return f"{run} {what}"
     table = report.table_text(writers.read_frame(run / "results.csv"), _points(run))
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
@@ -328,9 +342,9 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
     return found
 
 
-def default_workdir(config_name: str, overrides: dict[str, Any]) -> epath.Path:
-    """runs/<config>-<preset and overrides>."""
-    file, _, preset = config_name.partition(":")
+def default_workdir(flag: Any, overrides: dict[str, Any]) -> epath.Path:
+    """runs/<config>-<preset and overrides> of the flag --config."""
+    file, _, preset = config_flags.get_config_filename(flag).partition(":")
     parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
     name = re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))
     return epath.Path("runs") / (name if len(name) < 120 else f"{name[:110]}-{zlib.crc32(name.encode()):08x}")

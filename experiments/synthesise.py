@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+from experiments import hosts
 from experiments.study import Study
 from experiments.train import restore_generators
 from sergan import folds, synthesis, writers
@@ -83,8 +84,9 @@ def synthesise(study: Study, run: epath.Path) -> None:
     generators = Generators(study, run)
     seeds = study.config.synthetic_seeds or study.config.gan.seeds
     wanted = [m for m in study.members if not study.fold(m.fold).inner and m.seed < seeds and m.point == 0]
-    with writers.Progress("synthesis", len(wanted)) as progress:
-        for done, member in enumerate(wanted, start=1):
+    mine = hosts.mine(wanted)
+    with hosts.progress("synthesis", len(mine)) as progress:
+        for done, member in enumerate(mine, start=1):
             path = synthetic_path(run, member)
             if not path.exists():
                 source_R = study.view(member).source_R
@@ -95,6 +97,7 @@ def synthesise(study: Study, run: epath.Path) -> None:
                 frame = synthesis.frame(y_KxNxD, source, study.classes, generators.origin(member))
                 writers.write_frame(path, frame)
             progress(done)
+    hosts.meet("synthesised")
 
 
 def synthetic_path(run: epath.Path, member: Member) -> epath.Path:

@@ -10,12 +10,14 @@ import jax
 import numpy as np
 from etils import epath
 
+from experiments import hosts
 from experiments.interrupts import Interrupts
 from experiments.study import Study
 from experiments.traces import Trace
 from sergan import cyclegan, members, writers
 from sergan.checkpoint import Checkpoints, restore_tree, save_tree
 from sergan.cyclegan import GanConfig
+from sergan.errors import UserError
 from sergan.members import Member
 
 
@@ -24,46 +26,57 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
 
     A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
     The first `profile` steps after a chunk that compiles are traced.
+
+    Raises:
+      UserError: a group does not fit the memory of one of several hosts.
     """
     total = _steps(study.members)
     with (
         Interrupts() as interrupts,
-        writers.Progress("CycleGANs", total) as progress,
-        Trace(run / "profile", profile) as trace,
+        hosts.progress("CycleGANs", total) as progress,
+        Trace(run / "profile", profile if hosts.first() else 0) as trace,
     ):
         number, todo = _remaining(study, run)
         while todo:
             group = members.groups(todo, size)[0]
+            interrupted = False
             try:
-                _train_group(
+                interrupted = _train_group(
                     _Group(study, run, number, group), interrupts, progress, trace, total - _steps(todo)
                 )
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
                     raise
+                if hosts.count() > 1:  # the others may be in the middle of it
+                    raise UserError(
+                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin anew with "
+                        f"--config.training.members_per_group={-(-size // 2)}"
+                    ) from error
                 _state_path(run, number).rmtree(missing_ok=True)
                 print(f"{size} members do not fit the memory; trying {-(-size // 2)}", file=sys.stderr)
                 size = -(-size // 2)
                 smaller(size)
             number, todo = _remaining(study, run)
             progress(total - _steps(todo))
-            if interrupts.asked:
+            if interrupted or interrupts.agreed() or interrupts.agreed():
+                hosts.part()
                 raise KeyboardInterrupt
 
 
 def _train_group(
     group: "_Group", interrupts: Interrupts, progress: writers.Progress, trace: Trace, done: int
-) -> None:
-    """One group to its end, or to an interrupt; nothing of it stays on the device."""
+) -> bool:
+    """One group to its end, or to an interrupt, which it tells; nothing of it stays on the device."""
     try:
         while group.left:
             means = group.advance()
             trace.advance(group.chunk, group.wait)
             progress(done + group.step * group.count, values=means)
-            if interrupts.asked:
+            if interrupts.agreed():
                 group.save()
-                raise KeyboardInterrupt
+                return True
         group.finish()
+        return False
     finally:
         group.close()
 
@@ -74,9 +87,11 @@ def _steps(planned: list[Member]) -> int:
 
 def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
     """The number of the next group, and the members of no finished one; tidies up after those."""
+    hosts.meet("a group is done")
     number = 0
     while generators_path(run, number).exists():
-        _state_path(run, number).rmtree(missing_ok=True)
+        if hosts.first():
+            _state_path(run, number).rmtree(missing_ok=True)
         number += 1
     lines = writers.read_lines(run / "members.jsonl")
     trained = {line["member"] for line in lines if line["group"] < number}
@@ -118,7 +133,7 @@ class _Group:
         self._state, metrics = chunk(self._hypers, self._data, self._state)
         self._write_metrics()
         self.step += self.chunk
-        self._unwritten = self.step, phase, metrics
+        self._unwritten = self.step, phase, hosts.whole(metrics)
         if self.step % self._study.config.training.save_every == 0:
             self.save()
         return self._means
@@ -140,8 +155,13 @@ class _Group:
 
     def finish(self) -> None:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
+        ended = hosts.whole((self._state.step, self._state.finite))
         self._write_metrics()
-        stop_M, finite_M = np.asarray(self._state.step), np.asarray(self._state.finite)
+        if hosts.first():
+            self._write_members(*jax.device_get(ended))
+        save_tree(generators_path(self._run, self._number), self._state.ema)
+
+    def _write_members(self, stop_M: np.ndarray, finite_M: np.ndarray) -> None:
         lines = [
             line for line in writers.read_lines(self._run / "members.jsonl") if line["group"] != self._number
         ]
@@ -166,7 +186,6 @@ class _Group:
                 }
             )
         writers.write_lines(self._run / "members.jsonl", sorted(lines, key=lambda line: line["member"]))
-        save_tree(generators_path(self._run, self._number), self._state.ema)
         for place, member in _distinct(self._group):
             if not finite_M[place]:
                 print(
@@ -178,7 +197,10 @@ class _Group:
         if self._unwritten is None:
             return
         step, phase, on_device = self._unwritten
-        self._unwritten, metrics = None, jax.device_get(on_device)
+        self._unwritten = None
+        if not hosts.first():
+            return
+        metrics = jax.device_get(on_device)
         seconds = round(time.monotonic() - self._started, 2)
         writers.append_lines(
             self._run / "metrics.jsonl",
@@ -194,6 +216,8 @@ class _Group:
 
     def _forget_metrics_after(self, step: int) -> None:
         """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
+        if not hosts.first():
+            return
         path, indices = self._run / "metrics.jsonl", {member.index for member in self._group}
         lines = writers.read_lines(path)
         writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))

@@ -54,18 +54,26 @@ def save_tree(path: epath.PathLike, tree: Any) -> None:
 def restore_tree(path: epath.PathLike, tree: Any) -> Any:
     """A tree written by `save_tree`, in the structure and shapes of `tree` (`jax.ShapeDtypeStruct` leaves).
 
+    It comes to this process's first device; no other process needs to take part.
+
     Raises:
       UserError: there is none, it is damaged, or it was written by another architecture.
     """
     path = epath.Path(path).resolve()
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; run the training of this run folder to its end first")
-    try:
-        metadata = ocp.metadata(path).metadata
-    except (ocp.errors.InvalidLayoutError, FileNotFoundError, ValueError) as error:
-        raise UserError(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
-    _check_shapes(metadata, tree, path)
-    return ocp.load(path, jax.tree.map(_abstract, tree))
+    alone = ocp.Context()
+    process = jax.process_index()
+    alone.multiprocessing.primary_host = process
+    alone.multiprocessing.active_processes = {process}
+    alone.multiprocessing.barrier_sync_key_prefix = f"process_{process}"
+    with alone:
+        try:
+            metadata = ocp.metadata(path).metadata
+        except (ocp.errors.InvalidLayoutError, FileNotFoundError, ValueError) as error:
+            raise UserError(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
+        _check_shapes(metadata, tree, path)
+        return ocp.load(path, jax.tree.map(_abstract, tree))
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

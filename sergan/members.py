@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sergan import cyclegan, rngs
 from sergan.cyclegan import GanConfig, GanData, Step
+from sergan.errors import UserError
 from sergan.folds import Fold, Scaler
 from sergan.state import GanState, Hypers, hypers, stack
 
@@ -81,12 +82,12 @@ def plan(
 def init(config: GanConfig, group: list[Member]) -> GanState:
     """Fresh states of a group [M]; each member's key comes from its seed, fold and point."""
     keys_M = jnp.stack([rngs.member_key(m.seed, m.fold, m.point) for m in group])
-    return shard(_compiled_init(config)(keys_M), len(group))
+    return _compiled_init(config, _placement(len(group), PartitionSpec("member")))(keys_M)
 
 
 @lru_cache
-def _compiled_init(config: GanConfig) -> Callable[[jax.Array], GanState]:
-    return jax.jit(jax.vmap(lambda key: cyclegan.init(config, key)))
+def _compiled_init(config: GanConfig, placement: NamedSharding) -> Callable[[jax.Array], GanState]:
+    return jax.jit(jax.vmap(lambda key: cyclegan.init(config, key)), out_shardings=placement)
 
 
 def stack_hypers(group: list[Member]) -> Hypers:
@@ -164,17 +165,19 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS`. `at_most` above 0 overrides it. Without members it is 0.
+    but no more than `_CPU_MEMBERS`. Several hosts are taken to be alike. `at_most` above 0 overrides it.
+    Without members it is 0.
     """
     if not members:
         return 0
     same = max(map(len, _alike(members)))
     largest = max(bytes_per_member(gan) for gan in {member.gan for member in members})
-    fitting = at_most or max(1, int(_free_memory() // largest))
-    if not at_most and jax.local_devices()[0].platform == "cpu":
-        fitting = min(fitting, _CPU_MEMBERS)
+    on_a_host = max(1, int(_free_memory() // largest))
+    if jax.local_devices()[0].platform == "cpu":
+        on_a_host = min(on_a_host, _CPU_MEMBERS)
+    fitting = at_most or on_a_host * jax.process_count()
     length = math.ceil(same / math.ceil(same / fitting))
-    devices = len(jax.local_devices())
+    devices = len(jax.devices())
     return math.ceil(length / devices) * devices
 
 
@@ -187,11 +190,21 @@ def _free_memory() -> float:
 
 
 def shard(tree: Any, size: int) -> Any:
-    """Lays the member axis of every leaf over the local devices."""
+    """Lays the member axis of every leaf over the devices."""
     return jax.device_put(tree, _placement(size, PartitionSpec("member")))
 
 
 def _placement(size: int, spec: PartitionSpec) -> NamedSharding:
-    """On as many local devices as divide the group."""
-    devices = jax.local_devices()[: math.gcd(size, len(jax.local_devices()))]
-    return NamedSharding(Mesh(np.array(devices), ("member",)), spec)
+    """On as many devices as divide the group; several hosts take part with all of theirs.
+
+    Raises:
+      UserError: the group does not lie evenly on several hosts' devices.
+    """
+    devices = jax.devices()
+    together = math.gcd(size, len(devices))
+    if jax.process_count() > 1 and together < len(devices):
+        raise UserError(
+            f"groups of {size} members do not lie evenly on {len(devices)} devices of {jax.process_count()} "
+            f"hosts; go on with as many devices as the run began with, or begin a new run folder"
+        )
+    return NamedSharding(Mesh(np.array(devices[:together]), ("member",)), spec)

@@ -1,14 +1,16 @@
-"""Strict numerics for every test: two CPU devices, no silent change of rank."""
+"""Strict numerics for every test: four CPU devices, no silent change of rank."""
 
 import os
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
+from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -39,3 +41,11 @@ def toy():
         names_D=tuple(f"f{i}" for i in range(width)),
         extractor="toy",
     )
+
+
+@pytest.fixture
+def toy_folder(toy, tmp_path):
+    """A folder with `toy` as corpus.parquet and its rows without labels as source.parquet."""
+    tables.write(toy, epath.Path(tmp_path / "corpus.parquet"))
+    tables.write(toy.unlabelled(), epath.Path(tmp_path / "source.parquet"))
+    return tmp_path

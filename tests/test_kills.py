@@ -11,13 +11,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pandas as pd
-import pytest
 from etils import epath
 
 from experiments import study
 from experiments.run import open_run
 from experiments.train import restore_generators
-from sergan.corpora import tables
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
@@ -39,13 +37,6 @@ def command(folder, run):
     }
     flags = [f"--config.{key}={value}" for key, value in settings.items()]
     return [sys.executable, "launch.py", "--config=configs/emodb_wdiv.py:debug", *flags, f"--workdir={run}"]
-
-
-@pytest.fixture
-def folder(toy, tmp_path):
-    tables.write(toy, epath.Path(tmp_path / "corpus.parquet"))
-    tables.write(toy.unlabelled(), epath.Path(tmp_path / "source.parquet"))
-    return tmp_path
 
 
 def kill_once(folder, run, rng, number):
@@ -71,19 +62,25 @@ def kill_often(folder, run, seed):
     return late
 
 
-def test_twenty_kills_change_nothing(folder):
+def test_twenty_kills_change_nothing(toy_folder):
+    folder = toy_folder
     straight, runs = folder / "straight", [folder / "killed", folder / "killed too"]
     subprocess.run(command(folder, straight), cwd=ROOT, check=True, capture_output=True)
     with ThreadPoolExecutor(len(runs)) as pool:
         late = sum(pool.map(lambda seed: kill_often(folder, runs[seed], seed), range(len(runs))))
     assert late <= KILLS // 4, "the runs were over before they were killed often enough"
     for run in runs:
-        for name in ("predictions.csv", "results.csv", "quality.csv"):
-            assert (run / name).read_bytes() == (straight / name).read_bytes(), name
-        assert metrics(run) == metrics(straight)
-        for ours, theirs in zip(generators(run), generators(straight), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        assert_same(run, straight)
         assert not [path for name in SAVING for path in run.glob(name)]
+
+
+def assert_same(run, straight):
+    """Predictions, results, quality, losses and final parameters, bit for bit."""
+    for name in ("predictions.csv", "results.csv", "quality.csv"):
+        assert (run / name).read_bytes() == (straight / name).read_bytes(), name
+    assert metrics(run) == metrics(straight)
+    for ours, theirs in zip(generators(run), generators(straight), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def metrics(run):
