@@ -13,7 +13,7 @@ import optax
 from sergan import nets, rngs
 from sergan.classifiers.tasks import Answer, Task, class_weights
 
-_CPU_TASKS = 12  # of 72 a step took 1.6 times as long for each, on two cores with 32 MiB of cache
+_CPU_TASKS = 4  # of 12 a step took 1.2 times as long for each, of 24 1.6 times, on two cores
 
 
 @dataclass(frozen=True)
