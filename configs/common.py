@@ -17,15 +17,24 @@ def base() -> ml_collections.ConfigDict:
     corpus.table = ""  # or a feature table (npz, csv, parquet)
     corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
 
+    c.target = target = ml_collections.ConfigDict()  # protocol "across": the corpus that is tested on
+    target.name = ""
+    target.root = ""
+    target.table = ""
+    target.dev_share = 0.3  # of the target, on which settings are chosen
+    target.dev_split = "speaker"  # whole speakers, or "clip": clips of all of them
+
     c.features = features = ml_collections.ConfigDict()
     features.set = "IS10"  # any openSMILE set by name
     features.cache = "~/.cache/sergan/features"
     features.workers = 0  # 0: all cores
 
-    c.protocol = "speaker"  # leave out "speaker", or "speaker_text": no text of a test clip is trained on
+    c.protocol = "speaker"  # leave one "speaker" out, one of "speaker_groups", or a speaker and a text at
+    # once ("speaker_text"); or train on corpus, test "across" on target
+    c.groups = 6  # protocol "speaker_groups": how many groups of speakers
 
     c.source = "speech"  # "speech", "corpus", or a path to audio or to a feature table
-    c.normalisations = ("train", "speaker")  # two arms, never mixed
+    c.normalisations = ("train", "speaker")  # arms, never mixed; also "corpus" with protocol "across"
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
     c.seeds = 3  # of the DNN, for each GAN seed
     c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of each row of S
@@ -105,6 +114,7 @@ def _gan() -> ml_collections.ConfigDict:
     gan.adam_eps = 1e-6  # damps what rounding makes of gradients near 0
     gan.ema_decay = 0.9
     gan.pretrain_epochs = 0  # a residual generator starts as the identity: nothing is left to reconstruct
+    gan.noise_pretrain_epochs = 40  # of the baselines that make rows from noise
     gan.epochs = 200  # an epoch is a pass over the rows of one emotion
     gan.decay_epochs = 25
     gan.decay_factor = 0.8

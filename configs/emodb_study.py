@@ -50,6 +50,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.gan.seeds = 2
     config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
     config.gan.epochs = 4
+    config.gan.noise_pretrain_epochs = 2
     config.training.log_every = 2
     config.training.save_every = 4
     config.seeds = 2

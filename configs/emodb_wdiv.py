@@ -36,6 +36,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.gan.residual = False
     config.gan.pretrain_epochs = 2
     config.gan.epochs = 4
+    config.gan.noise_pretrain_epochs = 2
     config.gan.seeds = 1
     config.training.log_every = 2
     config.training.save_every = 2

@@ -11,9 +11,9 @@ from experiments.synthesise import Generators
 from sergan import augment, folds
 from sergan.augment import Synthetic
 from sergan.classifiers.tasks import Answer, Task
-from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
 from sergan.folds import Fold
+from sergan.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def bench(
         return Bench(study, fold, real_UxD, None)
     source_R = folds.source_rows(fold, study.source)
     rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
-    if arm in LOSSES:
+    if arm in METHODS:
         member = generators.member(arm, normalisation, fold.index, seed, point)
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
         synthetic = _draw(y_KxNxD, source_R, per_class, rng)

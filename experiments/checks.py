@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from sergan import augment
-from sergan.cyclegan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.errors import UserError
+from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
+from sergan.methods import METHODS
 
-NORMALISATIONS = ("train", "speaker")
-PROTOCOLS = ("speaker", "speaker_text")
+NORMALISATIONS = ("train", "speaker", "corpus")
+PROTOCOLS = ("speaker", "speaker_groups", "speaker_text", "across")
 
 
 def check(config: Any) -> None:
@@ -16,7 +17,8 @@ def check(config: Any) -> None:
     choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "normalisations": (tuple(config.normalisations), NORMALISATIONS),
         "protocol": ((config.protocol,), PROTOCOLS),
-        "arms": (tuple(config.arms), (*augment.ARMS, *LOSSES)),
+        "target.dev_split": ((config.target.dev_split,), ("speaker", "clip")),
+        "arms": (tuple(config.arms), (*augment.ARMS, *METHODS)),
         "gan.loss": ((config.gan.loss,), LOSSES),
         "gan.precision": ((config.gan.precision,), PRECISIONS),
         "gan.activations": ((config.gan.activations,), ACTIVATIONS),
@@ -29,6 +31,10 @@ def check(config: Any) -> None:
                 raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
         if len(set(values)) < len(values):
             raise UserError(f"config.{key} names one twice: {values}")
+    if config.protocol == "across" and config.target.name in ("", config.corpus.name):
+        raise UserError("config.target.name: protocol across needs the name of another corpus to test on")
+    if "corpus" in config.normalisations and config.protocol != "across":
+        raise UserError("config.normalisations: 'corpus' is for config.protocol=across, where there are two")
     positive = {
         "seeds": config.seeds,
         "gan.seeds": config.gan.seeds,
@@ -46,9 +52,11 @@ def check(config: Any) -> None:
         "dnn.learning_rate": config.dnn.learning_rate,
         "gan.decay_factor": config.gan.decay_factor,
         "mixup": config.mixup,
+        "target.dev_share": config.target.dev_share,
     } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
     shares = {
         "real_share": config.real_share,
+        "target.dev_share": config.target.dev_share,
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,
         "dnn.dropout": config.dnn.dropout,
@@ -64,6 +72,7 @@ def check(config: Any) -> None:
         "noise": config.noise,
         "synthetic_seeds": config.synthetic_seeds,
         "gan.pretrain_epochs": config.gan.pretrain_epochs,
+        "gan.noise_pretrain_epochs": config.gan.noise_pretrain_epochs,
         "training.members_per_group": config.training.members_per_group,
         "dnn.l2": config.dnn.l2,
     } | _several(config, "choice.noise", "choice.l2")

@@ -89,8 +89,13 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
       inner: all inner folds.
       count: how many settings there are; one without trials is NaN.
     """
-    mine = [i.index for i in inner if set(fold.held_out) <= set(i.held_out)]
-    return _uar(trials[trials.fold.isin(mine) & ~trials.speaker.isin(fold.held_out)], count)
+    counts = np.zeros(len(trials), bool)
+    for trial in inner:
+        if set(fold.held_out) <= set(trial.held_out):
+            tests_them = np.isin(fold.test_R, trial.test_R).any()  # not so on a target's development rows
+            others = ~trials.speaker.isin(fold.held_out) if tests_them else True
+            counts |= (trials.fold == trial.index) & others
+    return _uar(trials[counts], count)
 
 
 def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
-from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
+from sergan.methods import METHODS
 
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
 
@@ -52,7 +52,7 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
         Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in ("real", *study.arms)
-        for point in range(len(study.points) if arm in LOSSES else 1)
+        for point in range(len(study.points) if arm in METHODS else 1)
         for seed in range(study.config.gan.seeds)
     ]
     paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
@@ -133,9 +133,10 @@ class _Part:
 
     def _frame(self, classifier: str, entry: Entry, task: Task, answer: Answer) -> pd.DataFrame:
         classes, corpus = np.array(self._study.classes), self._study.corpus
+        config = self._study.config
         frame = pd.DataFrame(
             {
-                "corpus": self._study.config.corpus.name,
+                "corpus": (config.target if config.protocol == "across" else config.corpus).name,
                 "id": corpus.ids_U[task.test_R],
                 "speaker": corpus.speakers_U[task.test_R],
                 "fold": task.fold,

@@ -13,8 +13,8 @@ from experiments.settings import fixed
 from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import distances, folds, writers
-from sergan.cyclegan import LOSSES
 from sergan.errors import UserError
+from sergan.methods import METHODS
 
 _WORDS = ("normalisation", "arm", "emotion")
 
@@ -30,8 +30,8 @@ def measure(study: Study, run: epath.Path) -> None:
         Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in study.arms
-        for point in range(len(study.points) if arm in LOSSES else 1)
-        for seed in range(study.config.gan.seeds if arm in LOSSES else 1)
+        for point in range(len(study.points) if arm in METHODS else 1)
+        for seed in range(study.config.gan.seeds if arm in METHODS else 1)
     ]
     paths = [run / "quality" / f"{job.name}.csv" for job in jobs]
     mine = hosts.mine(list(zip(paths, jobs, strict=True)))

@@ -8,7 +8,7 @@ from sergan.classifiers import dnn, svm
 from sergan.classifiers.dnn import DnnSettings
 from sergan.classifiers.svm import SvmSettings
 from sergan.classifiers.tasks import FitPredict
-from sergan.cyclegan import LOSSES
+from sergan.methods import METHODS
 
 CLASSIFIERS: dict[str, FitPredict] = {"svm": svm.fit_predict, "dnn": dnn.fit_predict}
 STRENGTHS = ("noise", "mixup")  # arms with a strength, each under its own name in the config
@@ -54,7 +54,7 @@ def grid(config: Any, arm: str, classifier: str, points: int = 1) -> list[Settin
     Without amounts to choose from, a sweep's points at the config's own settings.
     """
     choice = config.choice
-    places = range(points if arm in LOSSES else 1)
+    places = range(points if arm in METHODS else 1)
     if not choice.amounts:
         amount = 0.0 if arm == "real" else config.amount
         return [fixed(config, arm, classifier, amount, point) for point in places]

@@ -14,10 +14,11 @@ from experiments.points import Point
 from sergan import features, folds, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
-from sergan.cyclegan import LOSSES, GanConfig
 from sergan.errors import UserError
 from sergan.folds import Fold
+from sergan.gan import GanConfig
 from sergan.members import Member, View
+from sergan.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,19 @@ class Study:
         """Normalisation -> (corpus rows x_UxD, source rows x_SxD).
 
         "train" leaves rows as they are; "speaker" z-norms each table over its own rows of a speaker, so that
-        a clip that is in both, as with source "corpus", may differ a little.
+        a clip that is in both, as with source "corpus", may differ a little; "corpus" z-norms each corpus by
+        its own rows, and S as the training corpus, whose features it has to take on.
         """
-        rows = {
-            "train": lambda: (self.corpus.x_UxD, self.source.x_UxD),
-            "speaker": lambda: (folds.by_speaker(self.corpus), folds.by_speaker(self.source)),
+        return {
+            name: (folds.normalised(self.corpus, name), self.normalised_source(self.source, name))
+            for name in self.config.normalisations
         }
-        return {name: rows[name]() for name in self.config.normalisations}
+
+    def normalised_source(self, source: FeatureTable, normalisation: str) -> np.ndarray:
+        """Rows of the source as a normalisation has them, or of other speech in its place."""
+        if normalisation == "corpus":
+            return folds.z_norm(self.corpus.x_UxD[self.folds[0].train_R]).apply(source.x_UxD)
+        return folds.normalised(source, normalisation)
 
     @property
     def amount(self) -> float:
@@ -107,11 +114,20 @@ def prepare(config: Any, progress: Any = None) -> Study:
         check(points.at(config, point))
     spec = config.features
     settings = (spec.set, spec.cache, spec.workers, progress)
-    everything = features.corpus_table(config.corpus.name, config.corpus.root, config.corpus.table, *settings)
+    everything = _corpus(config, "corpus", settings)
+    if config.protocol == "across":
+        everything = tables.join(everything, _corpus(config, "target", settings))
     corpus = _labelled(config, everything)
     if config.source == "corpus":
         return assemble(config, corpus, everything.unlabelled())
     return assemble(config, corpus, features.source_table(config.source, everything, *settings))
+
+
+def _corpus(config: Any, key: str, settings: tuple[str, str, int, Any]) -> FeatureTable:
+    """The rows that `config[key]` names; where there are two corpora, with speakers "corpus/speaker"."""
+    spec = config[key]
+    rows = features.corpus_table(spec.name, spec.root, spec.table, *settings, key=key)
+    return tables.named(rows, spec.name) if config.protocol == "across" else rows
 
 
 def restore(config: Any, run: epath.Path) -> Study:
@@ -130,13 +146,13 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     classes = _classes(config, corpus)
     splits = _splits(config, corpus, source, classes)
     swept = points.resolve(config)
-    inner = folds.pairs(corpus, splits, classes, config.choice.speakers) if chooses(config, swept) else []
+    inner = _inner(config, corpus, splits, classes) if chooses(config, swept) else []
     at_points = [points.at(config, point) for point in swept]
     identity = any(each.hypers.lambda_id > 0 for each in at_points)
     programs = [gan_config(each, corpus.names_D, splits, classes, identity) for each in at_points]
     hypers = [{name: float(value) for name, value in each.hypers.items()} for each in at_points]
     plan = members.plan(
-        tuple(loss for loss in LOSSES if loss in arms(config)),
+        tuple(arm for arm in METHODS if arm in arms(config)),
         tuple(config.normalisations),
         splits + inner,
         config.gan.seeds,
@@ -159,6 +175,10 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
     """The folds of `config.protocol`."""
     if config.protocol == "speaker":
         return folds.loso(corpus, classes)
+    if config.protocol == "speaker_groups":
+        return folds.speaker_groups(corpus, config.groups, classes)
+    if config.protocol == "across":
+        return [_across(config, corpus, classes)[0]]
     if config.corpus.name not in CORPORA or chooses(config, points.resolve(config)):
         raise UserError(
             f"config.protocol={config.protocol}: for {', '.join(CORPORA)}, and with config.choice.speakers=0"
@@ -170,6 +190,22 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
         )
     texts_U = np.array([CORPORA[config.corpus.name].text(clip) for clip in corpus.ids_U])
     return folds.speaker_and_text(corpus, texts_U, classes)
+
+
+def _inner(config: Any, corpus: FeatureTable, splits: list[Fold], classes: tuple[str, ...]) -> list[Fold]:
+    """The folds on which settings are chosen."""
+    if config.protocol == "across":
+        return [_across(config, corpus, classes)[1]]
+    return folds.pairs(corpus, splits, classes, config.choice.speakers)
+
+
+def _across(config: Any, corpus: FeatureTable, classes: tuple[str, ...]) -> tuple[Fold, Fold]:
+    target = config.target
+    return folds.across(corpus, _is_target(config, corpus), classes, target.dev_share, target.dev_split)
+
+
+def _is_target(config: Any, table: FeatureTable) -> np.ndarray:
+    return np.array([who.startswith(f"{config.target.name}/") for who in table.speakers_U.tolist()])
 
 
 def arms(config: Any) -> tuple[str, ...]:
@@ -209,6 +245,7 @@ def gan_config(
     chunk = config.training.log_every
     steps = {
         "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
+        "gan.noise_pretrain_epochs": gan.noise_pretrain_epochs * epoch,
         "gan.epochs": gan.epochs * epoch,
         "training.save_every": config.training.save_every,
     }
@@ -241,6 +278,7 @@ def gan_config(
         adam_eps=gan.adam_eps,
         ema_decay=gan.ema_decay,
         pretrain_steps=gan.pretrain_epochs * epoch,
+        noise_pretrain_steps=gan.noise_pretrain_epochs * epoch,
         steps=gan.epochs * epoch,
         decay_steps=gan.decay_epochs * epoch,
         decay_factor=gan.decay_factor,
@@ -254,11 +292,16 @@ def _labelled(config: Any, table: FeatureTable) -> FeatureTable:
 
 def _classes(config: Any, table: FeatureTable) -> tuple[str, ...]:
     present = sorted(set(table.emotions_U.tolist()) - {""})
+    if config.protocol == "across":  # what both corpora have
+        target_U = _is_target(config, table)
+        present = sorted({*table.emotions_U[target_U]} & {*table.emotions_U[~target_U]} - {""})
     classes = tuple(config.corpus.classes) or tuple(present)
+    both = " of each corpus" if config.protocol == "across" else ""
     for emotion in classes:
         if emotion not in present:
             raise UserError(
-                f"config.corpus.classes: no row has the emotion {emotion!r}; there are {', '.join(present)}"
+                f"config.corpus.classes: no row{both} has the emotion {emotion!r}; "
+                f"there are {', '.join(present)}"
             )
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise UserError(f"config.corpus.classes: two or more different emotions, not {classes}")

@@ -11,10 +11,10 @@ from etils import epath
 from experiments import hosts
 from experiments.study import Study
 from experiments.train import restore_generators
-from sergan import folds, synthesis, writers
+from sergan import folds, rngs, synthesis, writers
 from sergan.corpora.tables import FeatureTable
-from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
+from sergan.gan import GanConfig
 from sergan.members import Member
 
 
@@ -52,8 +52,9 @@ class Generators:
         generators = _restored(member.gan, self._run, line["group"], line["group_size"])
         gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
         scaler = self._study.view(member).scaler
+        key = rngs.member_key(member.seed, member.fold, member.point)
         padded_S = np.pad(rows_N, (0, len(x_SxD) - len(rows_N)), mode="edge")
-        y_KxSxD = np.asarray(_compiled(member.gan)(gen, scaler.apply(x_SxD[padded_S])))
+        y_KxSxD = np.asarray(_compiled(member.gan)(gen, key, scaler.apply(x_SxD[padded_S])))
         return scaler.invert(y_KxSxD[:, : len(rows_N)])
 
     def origin(self, member: Member) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def synthesise_more(
             f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
-    x_SxD = folds.by_speaker(source) if wanted[0].normalisation == "speaker" else source.x_UxD
+    x_SxD = study.normalised_source(source, wanted[0].normalisation)
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
         rng = np.random.default_rng([member.seed, member.fold, member.point])

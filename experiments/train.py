@@ -14,10 +14,10 @@ from experiments import hosts
 from experiments.interrupts import Interrupts
 from experiments.study import Study
 from experiments.traces import Trace
-from sergan import cyclegan, members, writers
+from sergan import members, methods, writers
 from sergan.checkpoint import Checkpoints, restore_tree, save_tree
-from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
+from sergan.gan import GanConfig
 from sergan.members import Member
 
 
@@ -226,7 +226,7 @@ class _Group:
 @lru_cache
 def _compiled(gan: GanConfig, phase: str, steps: int, size: int) -> Any:
     """The chunk of a phase; one program for all groups of a loss."""
-    make = cyclegan.make_pretrain_step if phase == "pretrain" else cyclegan.make_step
+    make = methods.of(gan).make_pretrain_step if phase == "pretrain" else methods.of(gan).make_step
     return members.make_chunk(make(gan), steps, size)
 
 
@@ -246,7 +246,9 @@ def restore_generators(config: GanConfig, run: epath.Path, number: int, size: in
       UserError: not there, or of another architecture.
     """
     abstract = jax.eval_shape(
-        lambda: jax.vmap(lambda k: cyclegan.init(config, k).ema)(jax.random.split(jax.random.key(0), size))
+        lambda: jax.vmap(lambda k: methods.of(config).init(config, k).ema)(
+            jax.random.split(jax.random.key(0), size)
+        )
     )
     return restore_tree(generators_path(run, number), abstract)
 

@@ -5,68 +5,15 @@ Shilandari et al. 2022). Everything here is one member's; `members` batches it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from sergan import adam, losses, nets, rngs
+from sergan import adam, gan, losses, nets, rngs
+from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers
-
-LOSSES = ("gan", "wdiv")  # Jensen-Shannon, Wasserstein divergence
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
-ACTIVATIONS = ("float32", "bfloat16")
-
-
-@dataclass(frozen=True)
-class GanConfig:
-    """What is compiled into a step; two configs that are equal share one program."""
-
-    features: int
-    emotions: int
-    loss: str  # "wdiv" | "gan"
-    generator: tuple[int, ...]
-    critic: tuple[int, ...]
-    heads: tuple[tuple[int, ...], ...]  # feature groups with a critic each; none: one critic for all
-    classifier: tuple[int, ...]
-    residual: bool
-    precision: str  # of the matrix products: "float32" | "tensorfloat32" | "bfloat16"
-    activations: str  # "float32" | "bfloat16"
-    slope: float
-    dropout: float  # in pre-training only
-    cycle_reduction: str  # "sum" | "mean"
-    identity: bool  # whether the identity loss is computed at all
-    classifier_data: str  # "real" | "fake" | "both"
-    batch_size: int
-    generator_updates: int
-    critic_updates: int
-    adam_b1: float
-    adam_b2: float
-    adam_eps: float
-    ema_decay: float
-    pretrain_steps: int
-    steps: int  # after pre-training
-    decay_steps: int
-    decay_factor: float
-    decay_floor: float
-
-
-class GanData(NamedTuple):
-    """One member's view of the rows on the device; a batch is an index into them.
-
-    Rows are gathered, then min-max scaled with the fold's own `low_D` and `scale_D`.
-    """
-
-    source_SxD: jax.Array
-    target_UxD: jax.Array
-    source_rows_N: jax.Array  # rows of source_SxD that the fold may see, padded
-    source_count: jax.Array
-    target_rows_KxN: jax.Array  # rows of target_UxD per emotion, padded
-    target_count_K: jax.Array
-    low_D: jax.Array
-    scale_D: jax.Array
 
 
 class Nets(NamedTuple):
@@ -75,9 +22,6 @@ class Nets(NamedTuple):
     gen: nets.Net
     critic: nets.Net
     cls: nets.Net
-
-
-Step = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
 def make_nets(config: GanConfig) -> Nets:
@@ -133,12 +77,12 @@ def make_pretrain_step(config: GanConfig) -> Step:
 
     def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
         key = jax.random.fold_in(rngs.stream(state.key, "pretrain"), state.step)
-        s, t = _batch(config, data, rngs.stream(key, "batch"))
+        s, t = gan.batch(config, data, rngs.stream(key, "batch"))
         keys = jax.random.split(rngs.stream(key, "dropout"), config.emotions)
         grads, cycle_K = jax.vmap(jax.grad(emotion_loss, has_aux=True))(state.params["gen"], s, t, keys)
         norm_K = _norms(grads)
-        state = _update(config, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
-        state = state._replace(ema=_where(state.finite, state.params["gen"], state.ema))
+        state = gan.update(config, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
+        state = state._replace(ema=gan.where(state.finite, state.params["gen"], state.ema))
         return state._replace(step=state.step + state.finite), {"cycle": cycle_K, "grad_gen": norm_K}
 
     return step
@@ -163,52 +107,40 @@ def make_step(config: GanConfig) -> Step:
     def update_generators(
         hypers: Hypers, data: GanData, state: GanState, key: jax.Array
     ) -> tuple[GanState, dict[str, jax.Array]]:
-        s, t = _batch(config, data, key)
+        s, t = gan.batch(config, data, key)
         grad = jax.grad(generator_loss, argnums=(0, 1), has_aux=True)
         per_emotion = jax.vmap(grad, in_axes=(0, None, 0, None, 0, 0, 0, None))
         (grads, tap_grads), (metrics, fake_t) = per_emotion(
             state.params["gen"], taps, state.params["critic"], state.params["cls"], s, t, labels_K, hypers
         )
         cls_grads = jax.grad(classifier_loss)(state.params["cls"], t, fake_t)
-        norm_K, rate = _norms(grads), _decay(config, state.step)
+        norm_K, rate = _norms(grads), gan.decay(config, state.step)
         ok = jnp.all(jnp.isfinite(norm_K)) & jnp.isfinite(optax.tree.norm(cls_grads))
-        state = _update(config, state, "gen", grads, hypers.lr_g * rate, ok)
-        state = _update(config, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
+        state = gan.update(config, state, "gen", grads, hypers.lr_g * rate, ok)
+        state = gan.update(config, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
         ratio_K = _norms(tap_grads["cyc"]) / (_norms(tap_grads["adv"]) + 1e-12)
         return state, metrics | {"grad_gen": norm_K, "cycle_ratio": ratio_K}
 
     def update_critics(
         hypers: Hypers, data: GanData, state: GanState, key: jax.Array
     ) -> tuple[GanState, dict[str, jax.Array]]:
-        s, t = _batch(config, data, rngs.stream(key, "batch"))
+        s, t = gan.batch(config, data, rngs.stream(key, "batch"))
         keys = jax.random.split(rngs.stream(key, "interpolate"), config.emotions)
         per_emotion = jax.vmap(jax.grad(critic_loss, has_aux=True), in_axes=(0, 0, 0, 0, 0, None))
         grads, metrics = per_emotion(state.params["critic"], state.params["gen"], s, t, keys, hypers)
         norm_K = _norms(grads)
-        rate = hypers.lr_c * _decay(config, state.step)
-        state = _update(config, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
+        rate = hypers.lr_c * gan.decay(config, state.step)
+        state = gan.update(config, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
         return state, metrics | {"grad_critic": norm_K}
 
-    def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
-        key = jax.random.fold_in(rngs.stream(state.key, "train"), state.step)
-
-        def repeat(update: Any, name: str, times: int, state: GanState) -> tuple[GanState, dict]:
-            keys = jax.random.split(rngs.stream(key, name), times)
-            state, metrics = jax.lax.scan(lambda s, k: update(hypers, data, s, k), state, keys)
-            return state, jax.tree.map(lambda m: m[-1], metrics)
-
-        state, gen_metrics = repeat(update_generators, "generators", config.generator_updates, state)
-        state, critic_metrics = repeat(update_critics, "critics", config.critic_updates, state)
-        decay = config.ema_decay
-        ema = jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, state.params["gen"])
-        state = state._replace(ema=_where(state.finite, ema, state.ema))
-        return state._replace(step=state.step + state.finite), gen_metrics | critic_metrics
-
-    return step
+    return gan.alternate(config, update_generators, update_critics)
 
 
-def transfer(config: GanConfig, gen: Any, x_BxD: jax.Array) -> jax.Array:
-    """Rows of S (min-max scaled) through every G_i: x_BxD -> y_KxBxD. `gen` is `params["gen"]` or `ema`."""
+def transfer(config: GanConfig, gen: Any, key: jax.Array, x_BxD: jax.Array) -> jax.Array:
+    """Rows of S (min-max scaled) through every G_i: x_BxD -> y_KxBxD. `gen` is `params["gen"]` or `ema`.
+
+    There is no randomness in it; `key` is for methods that make rows from noise.
+    """
     net = make_nets(config).gen
     return jax.vmap(net.apply, in_axes=(0, None))(gen["G"], x_BxD)
 
@@ -273,45 +205,6 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
         return loss_t + loss_s, metrics
 
     return loss
-
-
-def _batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Rows drawn with replacement: s_KxBxD from the source, t_KxBxD from each emotion's targets."""
-    shape = (config.emotions, config.batch_size)
-
-    def draw(name: str, count: jax.Array) -> jax.Array:
-        return jax.random.randint(rngs.stream(key, name), shape, 0, count)
-
-    def scaled(x_KxBxD: jax.Array) -> jax.Array:
-        return (x_KxBxD - data.low_D[None, None]) * data.scale_D[None, None]
-
-    source = data.source_rows_N[draw("source", data.source_count)]
-    target = jnp.take_along_axis(data.target_rows_KxN, draw("target", data.target_count_K[:, None]), axis=1)
-    return scaled(data.source_SxD[source]), scaled(data.target_UxD[target])
-
-
-def _decay(config: GanConfig, step: jax.Array) -> jax.Array:
-    """The papers' learning-rate shape: factor^floor(step of joint training / decay_steps), above a floor."""
-    epochs = jnp.maximum(step - config.pretrain_steps, 0) // config.decay_steps
-    return jnp.maximum(config.decay_factor ** epochs.astype(jnp.float32), config.decay_floor)
-
-
-def _update(
-    config: GanConfig, state: GanState, name: str, grads: Any, rate: jax.Array, ok: jax.Array
-) -> GanState:
-    """Adam on one group of parameters; a member with a gradient that is not finite keeps its old values."""
-    finite = state.finite & ok
-    settings = config.adam_b1, config.adam_b2, config.adam_eps
-    params, moments = adam.update(state.params[name], state.opt_state[name], grads, rate, finite, *settings)
-    return state._replace(
-        finite=finite,
-        params=state.params | {name: params},
-        opt_state=state.opt_state | {name: moments},
-    )
-
-
-def _where(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
 
 
 def _norms(tree: Any) -> jax.Array:

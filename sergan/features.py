@@ -8,27 +8,32 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from functools import cache as remember
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sergan import data
 from sergan.corpora import CORPORA, tables
+from sergan.corpora.prepared import Clips, Entry, refuse
 from sergan.corpora.recordings import RATE, Recording, folder, read_audio, sampling_rate
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
 Progress = Callable[[int, int], Any]
+Item = TypeVar("Item")
 
 _log = logging.getLogger(__name__)
 _CHUNK = 4  # clips handed to a process at a time
+_BLOCK = 500  # rows of a prepared set in a file of the cache
 
 
 def groups(names_D: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
@@ -69,9 +74,9 @@ def extract(
     """Functionals of every recording, one row each, in the order given.
 
     Rows are kept in `cache`/<set>-opensmile-<version>/, in a file for each clip named by the sha256 of the
-    audio file; what is there is not extracted again. All other files are checked before the first is
-    extracted. `workers` processes work (0: one for each core; 1: none but this one), with the same outcome
-    whatever their number; `progress(done, total)` is called after each row.
+    audio file, or of that and a segment; what is there is not extracted again. All other files are checked
+    before the first is extracted. `workers` processes work (0: one for each core; 1: none but this one), with
+    the same outcome whatever their number; `progress(done, total)` is called after each row.
 
     Raises:
       UserError: no recordings; a misspelt set; files that `read_audio` refuses, the first five named; a clip
@@ -80,31 +85,88 @@ def extract(
     set_name = feature_set(set_name)
     if not recordings:
         raise UserError("no recordings to extract features from")
-    version = metadata.version("opensmile")
-    names_D = tuple(_smile(set_name).feature_names)
-    place = Path(cache).expanduser() / f"{set_name}-opensmile-{version}"
-    files = [place / digest[:2] / f"{digest}.npy" for digest in _digests(recordings)]
+    width = len(_smile(set_name).feature_names)
+    files = [_file(cache, set_name, digest) for digest in _digests(recordings)]
     count = Counter(files)  # clips with the same content share a file
-    rows = {file: _cached(file, len(names_D)) for file in count}
-    paths = {f: recording.path for f, recording in zip(files, recordings, strict=True) if rows[f] is None}
-    _check_audio(list(paths.values()))
-    done = len(files) - sum(count[file] for file in paths)
+    rows = {file: _cached(file, (width,)) for file in count}
+    new = {file: recording for file, recording in zip(files, recordings, strict=True) if rows[file] is None}
+    _check_audio(list(new.values()))
+    done = len(files) - sum(count[file] for file in new)
     _tell(progress, done, len(files))
-    with closing(_rows(list(paths.values()), set_name, workers)) as fresh:
-        for (file, path), row_D in zip(paths.items(), fresh, strict=True):
-            if not np.isfinite(row_D).all():
-                raise UserError(f"{path}: openSMILE's {set_name} gives NaN or infinite values for this clip")
+    with closing(_rows(partial(_row, set_name), list(new.values()), workers)) as fresh:
+        for (file, recording), row_D in zip(new.items(), fresh, strict=True):
+            _check_row(row_D, set_name, recording.path)
             _keep(file, row_D)
             rows[file] = row_D
             done += count[file]
             _tell(progress, done, len(files))
+    x_UxD = np.stack([row_D for row_D in map(rows.get, files) if row_D is not None])
+    return _table(x_UxD, recordings, set_name)
+
+
+def extract_prepared(
+    clips: Clips,
+    set_name: str,
+    cache: str | Path,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> FeatureTable:
+    """Functionals of every clip of a prepared set, one row each, in its order.
+
+    As `extract`, but rows are kept in files of `_BLOCK` rows, each named by the sha256 of its clips' digests:
+    a call that was killed goes on with the first file that is not there, and a set that grew at its end is
+    extracted from about there on. Memory holds the table, the labels, and a clip for each process.
+
+    Raises:
+      UserError: a misspelt set; a set that cannot be read; a clip that openSMILE finds no finite values for;
+        or a table that `tables.check` refuses.
+    """
+    set_name = feature_set(set_name)
+    entries = clips.entries()
+    x_UxD = np.empty((len(entries), len(_smile(set_name).feature_names)), np.float32)
+    new: dict[Path, range] = {}
+    for start in range(0, len(entries), _BLOCK):
+        block = range(start, min(start + _BLOCK, len(entries)))
+        content = "".join(entries[i].sha256 for i in block)
+        file = _file(cache, set_name, hashlib.sha256(content.encode()).hexdigest())
+        rows_BxD = _cached(file, x_UxD[block.start : block.stop].shape)
+        if rows_BxD is None:
+            new[file] = block
+        else:
+            x_UxD[block.start : block.stop] = rows_BxD
+    done = len(entries) - sum(map(len, new.values()))
+    _tell(progress, done, len(entries))
+    indices = [i for block in new.values() for i in block]
+    with closing(_rows(partial(_clip_row, clips, set_name), indices, workers)) as fresh:
+        for file, block in new.items():
+            for i in block:
+                x_UxD[i] = next(fresh)
+                _check_row(x_UxD[i], set_name, entries[i].id)
+                done += 1
+                _tell(progress, done, len(entries))
+            _keep(file, x_UxD[block.start : block.stop])
+    return _table(x_UxD, entries, set_name)
+
+
+def _file(cache: str | Path, set_name: str, digest: str) -> Path:
+    """Where rows of a set are kept."""
+    place = Path(cache).expanduser() / f"{set_name}-opensmile-{metadata.version('opensmile')}"
+    return place / digest[:2] / f"{digest}.npy"
+
+
+def _check_row(row_D: np.ndarray, set_name: str, where: object) -> None:
+    if not np.isfinite(row_D).all():
+        raise UserError(f"{where}: openSMILE's {set_name} gives NaN or infinite values for this clip")
+
+
+def _table(x_UxD: np.ndarray, clips: Sequence[Recording] | Sequence[Entry], set_name: str) -> FeatureTable:
     table = FeatureTable(
-        x_UxD=np.stack([row_D for row_D in map(rows.get, files) if row_D is not None]),
-        ids_U=np.array([recording.id for recording in recordings]),
-        speakers_U=np.array([recording.speaker for recording in recordings]),
-        emotions_U=np.array([recording.emotion for recording in recordings]),
-        names_D=names_D,
-        extractor=f"{set_name} opensmile {version}",
+        x_UxD=x_UxD,
+        ids_U=np.array([clip.id for clip in clips]),
+        speakers_U=np.array([clip.speaker for clip in clips]),
+        emotions_U=np.array([clip.emotion for clip in clips]),
+        names_D=tuple(_smile(set_name).feature_names),
+        extractor=f"{set_name} opensmile {metadata.version('opensmile')}",
     )
     tables.check(table, "extracted features")
     return table
@@ -124,82 +186,110 @@ def _smile(set_name: str) -> Any:
 
 
 def _digests(recordings: Sequence[Recording]) -> list[str]:
-    """The sha256 of every file; raises UserError naming the first five that cannot be read."""
-    digests, faults = [], []
-    for recording in recordings:
+    """The sha256 of every recording's content; raises UserError naming the first five unreadable files."""
+    digests: dict[Path, str] = {}  # a file with many segments is read once
+    faults = []
+    for path in dict.fromkeys(recording.path for recording in recordings):
         try:
-            digests.append(hashlib.sha256(recording.path.read_bytes()).hexdigest())
+            digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
-            faults.append(f"{recording.path}: cannot be read ({error.strerror})")
-    _refuse(faults, len(recordings))
-    return digests
+            faults.append(f"{path}: cannot be read ({error.strerror})")
+    refuse(faults, len(recordings))
+    return [_digest(recording, digests[recording.path]) for recording in recordings]
 
 
-def _refuse(faults: Sequence[str], total: int) -> None:
-    """Raises UserError naming the first five faulty files, if there are any."""
-    if not faults:
-        return
-    head = f"{len(faults)} of {total} audio files cannot be used\n" if len(faults) > 1 else ""
-    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-    raise UserError(head + "; ".join(faults[:5]) + more)
+def _digest(recording: Recording, digest: str) -> str:
+    """That of the file, or of a segment of it."""
+    if recording.start == 0 and recording.end is None:
+        return digest
+    return hashlib.sha256(f"{digest} {recording.start!r} {recording.end!r}".encode()).hexdigest()
 
 
-def _cached(file: Path, width: int) -> np.ndarray | None:
-    """The kept row; None if there is none or it is damaged."""
+def _cached(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The kept rows; None if there are none or they are damaged."""
     try:
-        row_D = np.load(file, allow_pickle=False)
+        rows = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = isinstance(row_D, np.ndarray) and row_D.shape == (width,) and row_D.dtype == np.float32
-    return row_D if whole and np.isfinite(row_D).all() else None
+    whole = isinstance(rows, np.ndarray) and rows.shape == shape and rows.dtype == np.float32
+    return rows if whole and np.isfinite(rows).all() else None
 
 
-def _keep(file: Path, row_D: np.ndarray) -> None:
+def _keep(file: Path, rows: np.ndarray) -> None:
     """Writes to a temporary name of this process, then renames."""
     content = io.BytesIO()
-    np.save(content, row_D, allow_pickle=False)
+    np.save(content, rows, allow_pickle=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.partial")
     temporary.write_bytes(content.getvalue())
     temporary.replace(file)
 
 
-def _check_audio(paths: Sequence[Path]) -> None:
-    """Reads every file; raises UserError naming the first five faulty ones, warns of other sampling rates."""
+def _check_audio(recordings: Sequence[Recording]) -> None:
+    """Reads every clip; raises UserError naming the first five faulty ones, warns of other sampling rates."""
     faults: list[str] = []
     others: list[str] = []
-    for path in paths:
+    for recording in recordings:
         try:
-            read_audio(path)
-            rate = sampling_rate(path)
+            _read(recording)
+            rate = sampling_rate(recording.path)
         except UserError as error:
             faults.append(str(error))
             continue
         if rate != RATE:
-            others.append(f"{path}: {rate} Hz")
-    _refuse(faults, len(paths))
+            others.append(f"{recording.path}: {rate} Hz")
+    refuse(faults, len(recordings))
     if others:
-        what = f"{len(others)} of {len(paths)} files are resampled to {RATE} Hz"
+        what = f"{len(others)} of {len(recordings)} files are resampled to {RATE} Hz"
         _log.warning("%s (first %s)", what, others[0])
 
 
-def _rows(paths: Sequence[Path], set_name: str, workers: int) -> Generator[np.ndarray, None, None]:
-    """A row for each file, in order; in this process if one is enough."""
-    workers = min(workers or os.cpu_count() or 1, -(-len(paths) // _CHUNK))
+def _rows(
+    row: Callable[[Item], np.ndarray], items: Sequence[Item], workers: int
+) -> Generator[np.ndarray, None, None]:
+    """A row for each item, in order; in this process if one is enough."""
+    workers = min(workers or os.cpu_count() or 1, -(-len(items) // _CHUNK))
     if workers <= 1:
-        yield from (_row(path, set_name) for path in paths)
+        yield from map(row, items)
         return
     context = multiprocessing.get_context("spawn")  # jax does not survive a fork
-    pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(workers, context, _begin)
     try:
-        yield from pool.map(_row, paths, [set_name] * len(paths), chunksize=_CHUNK)
+        yield from pool.map(row, items, chunksize=_CHUNK)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _row(path: Path, set_name: str) -> np.ndarray:
-    """Functionals of one file, float32."""
-    return _smile(set_name).process_signal(read_audio(path), RATE).to_numpy(np.float32)[0]
+def _begin() -> None:
+    """Makes a worker deaf to Ctrl-C, and end with its parent even when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _row(set_name: str, recording: Recording) -> np.ndarray:
+    """Functionals of one recording."""
+    return _functionals(set_name, _read(recording))
+
+
+def _clip_row(clips: Clips, set_name: str, index: int) -> np.ndarray:
+    """Functionals of one clip of a prepared set."""
+    return _functionals(set_name, clips[index].x_T)
+
+
+def _functionals(set_name: str, x_T: np.ndarray) -> np.ndarray:
+    """Functionals of samples at `RATE`, float32."""
+    return _smile(set_name).process_signal(x_T, RATE).to_numpy(np.float32)[0]
+
+
+def _read(recording: Recording) -> np.ndarray:
+    return read_audio(recording.path, start=recording.start, end=recording.end)
 
 
 def corpus_table(
@@ -210,10 +300,11 @@ def corpus_table(
     cache: str | Path,
     workers: int = 0,
     progress: Progress | None = None,
+    key: str = "corpus",
 ) -> FeatureTable:
     """The labelled corpus: feature table `table`, or the audio in `root`, or the embedded table of `name`.
 
-    Logs how a copy of the corpus differs from the published one.
+    `key` is where the config names it. Logs how a copy of the corpus differs from the published one.
 
     Raises:
       UserError: an unknown corpus or set; `root` and `table` both given; no embedded table; faulty input; no
@@ -221,15 +312,15 @@ def corpus_table(
     """
     set_name = feature_set(set_name)
     if root and table:
-        raise UserError("config.corpus.root and config.corpus.table are both given; leave one empty")
+        raise UserError(f"config.{key}.root and config.{key}.table are both given; leave one empty")
     if not table and name not in CORPORA:
-        raise UserError(f"config.corpus.name: there is no corpus {name!r} (only {', '.join(CORPORA)})")
+        raise UserError(f"config.{key}.name: there is no corpus {name!r} (only {', '.join(CORPORA)})")
     if table:
         rows = tables.read(table)
     elif root:
         rows = _from_audio(name, root, set_name, cache, workers, progress)
     else:
-        rows = _embedded(name, set_name, "give --config.corpus.root=DIR")
+        rows = _embedded(name, set_name, f"give --config.{key}.root=DIR")
     where = table or root or f"the embedded {name}"
     if not (rows.emotions_U != "").any():
         raise UserError(f"{where}: no row has an emotion; a corpus needs the column emotion")

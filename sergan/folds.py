@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import LeaveOneGroupOut
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, train_test_split
 
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -21,7 +21,7 @@ class Fold:
     """One split of a labelled table into rows that train and rows of the held-out speakers.
 
     An inner fold leaves out the held-out speakers of two folds at once: what trains in it may choose for
-    either fold on the other one's rows.
+    either fold on the other one's rows. Across corpora it tests on the development rows of the target.
     """
 
     index: int
@@ -53,19 +53,100 @@ def loso(table: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
     Raises:
       UserError: fewer than two speakers, or a class with fewer than two training rows in a fold.
     """
-    speakers = sorted(set(table.speakers_U.tolist()))
-    if len(speakers) < 2:
+    return leave_out(table, table.speakers_U, "speaker", classes)
+
+
+def leave_out(table: FeatureTable, group_U: np.ndarray, what: str, classes: tuple[str, ...]) -> list[Fold]:
+    """Leave one group of speakers out (a session, say), in the order of the groups' names.
+
+    Raises:
+      UserError: fewer than two groups, a speaker in two of them, or a class with fewer than two training
+        rows in a fold.
+    """
+    groups = sorted(set(group_U.tolist()))
+    if len(groups) < 2:
+        raise UserError(f"the corpus has one {what} ({', '.join(groups)}); leaving one out needs two or more")
+    splits = LeaveOneGroupOut().split(table.x_UxD, groups=group_U)
+    return [_fold(table, i, train_R, test_R, classes) for i, (train_R, test_R) in enumerate(splits)]
+
+
+def speaker_groups(table: FeatureTable, count: int, classes: tuple[str, ...]) -> list[Fold]:
+    """Leave one of `count` groups of speakers out, with about the same share of every class.
+
+    Raises:
+      UserError: fewer than two groups or more than speakers, or a class with fewer than two training rows in
+        a fold.
+    """
+    speakers = len(set(table.speakers_U.tolist()))
+    if not 2 <= count <= speakers:
         raise UserError(
-            f"the corpus has one speaker ({', '.join(speakers)}); leave-one-speaker-out needs two or more"
+            f"config.groups={count}: {speakers} speakers can be left out in 2 to {speakers} groups"
         )
-    folds: list[Fold] = []
-    for train_R, test_R in LeaveOneGroupOut().split(table.x_UxD, groups=table.speakers_U):
-        held_out = tuple(sorted(set(table.speakers_U[test_R].tolist())))
-        fold = Fold(len(folds), held_out, train_R, test_R)
-        _check_classes(table, fold, classes)
-        check_rows(fold, table, train_R)
-        folds.append(fold)
-    return folds
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+    splits = splitter.split(table.x_UxD, table.emotions_U, table.speakers_U)
+    return [_fold(table, i, train_R, test_R, classes) for i, (train_R, test_R) in enumerate(splits)]
+
+
+def across(
+    table: FeatureTable, target_U: np.ndarray, classes: tuple[str, ...], share: float, by: str
+) -> tuple[Fold, Fold]:
+    """Train on one corpus, test on another: the fold, and the inner one with the target's development rows.
+
+    The rows where `target_U` is True are the target's. `share` of it is for development, with about the same
+    share of every class: whole speakers, or clips of all speakers, which the fold's rows then share with it
+    (`by` is "speaker" or "clip").
+
+    Raises:
+      UserError: the target has one speaker, or a class has fewer than two training rows.
+
+    Source: Bao et al. 2019, section 4.3 (30 % of the clips).
+    """
+    train_R, target_R = np.flatnonzero(~target_U), np.flatnonzero(target_U)
+    if by == "clip":
+        dev_R, test_R = train_test_split(
+            target_R, train_size=share, random_state=0, stratify=table.emotions_U[target_R]
+        )
+    else:
+        chosen = np.isin(table.speakers_U[target_R], _development_speakers(table, target_R, share))
+        dev_R, test_R = target_R[chosen], target_R[~chosen]
+    speakers = tuple(sorted(set(table.speakers_U[target_R].tolist())))
+    fold = Fold(0, speakers, train_R, np.sort(test_R))
+    inner = Fold(1, speakers, train_R, np.sort(dev_R), inner=True)
+    _check_classes(table, fold, classes)
+    check_rows(fold, table, train_R)
+    return fold, inner
+
+
+def _development_speakers(table: FeatureTable, rows_R: np.ndarray, share: float) -> list[str]:
+    """Of many draws of speakers the one whose part of every class is nearest to `share`."""
+    speakers = sorted(set(table.speakers_U[rows_R].tolist()))
+    if len(speakers) < 2:
+        raise UserError(f"the target has one speaker ({speakers[0]}); one for development needs two or more")
+    emotions = sorted(set(table.emotions_U[rows_R].tolist()))
+    count_SxC = np.array(
+        [
+            [
+                np.sum((table.speakers_U[rows_R] == speaker) & (table.emotions_U[rows_R] == emotion))
+                for emotion in emotions
+            ]
+            for speaker in speakers
+        ]
+    )
+    size = min(max(1, round(share * len(speakers))), len(speakers) - 1)
+    rng = np.random.default_rng(0)
+    draws = [rng.permutation(len(speakers))[:size] for _ in range(1000)]
+    error = [np.abs(count_SxC[draw].sum(axis=0) / count_SxC.sum(axis=0) - share).sum() for draw in draws]
+    return [speakers[i] for i in draws[int(np.argmin(error))]]
+
+
+def _fold(
+    table: FeatureTable, index: int, train_R: np.ndarray, test_R: np.ndarray, classes: tuple[str, ...]
+) -> Fold:
+    """A fold that leaves the test rows' speakers out, checked."""
+    fold = Fold(index, tuple(sorted(set(table.speakers_U[test_R].tolist()))), train_R, test_R)
+    _check_classes(table, fold, classes)
+    check_rows(fold, table, train_R)
+    return fold
 
 
 def speaker_and_text(table: FeatureTable, texts_U: np.ndarray, classes: tuple[str, ...]) -> list[Fold]:
@@ -161,15 +242,25 @@ def _inverse(width_D: np.ndarray) -> np.ndarray:
     )
 
 
-def by_speaker(table: FeatureTable) -> np.ndarray:
-    """x_UxD with every speaker's rows z-normed by that speaker's own mean and deviation.
+def normalised(table: FeatureTable, normalisation: str) -> np.ndarray:
+    """x_UxD of a labelled table before any fold: "speaker" and "corpus" rows z-normed by their own speaker's
+    or corpus's mean and deviation, others as they are. Speakers are named "corpus/speaker"."""
+    groups = {
+        "speaker": lambda: table.speakers_U,
+        "corpus": lambda: np.array([who.partition("/")[0] for who in table.speakers_U.tolist()]),
+    }
+    return within(table.x_UxD, groups[normalisation]()) if normalisation in groups else table.x_UxD
 
-    Uses no label, but all rows of the speaker: transductive for a held-out one.
+
+def within(x_UxD: np.ndarray, group_U: np.ndarray) -> np.ndarray:
+    """Rows z-normed by their own group's mean and deviation: those of a speaker, or of a corpus.
+
+    Uses no label, but all rows of the group: transductive for a held-out one.
     """
-    out_UxD = np.empty_like(table.x_UxD)
-    for speaker in set(table.speakers_U.tolist()):
-        rows = np.flatnonzero(table.speakers_U == speaker)
-        out_UxD[rows] = z_norm(table.x_UxD[rows]).apply(table.x_UxD[rows])
+    out_UxD = np.empty_like(x_UxD)
+    for group in set(group_U.tolist()):
+        rows = np.flatnonzero(group_U == group)
+        out_UxD[rows] = z_norm(x_UxD[rows]).apply(x_UxD[rows])
     return out_UxD
 
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sergan import cyclegan, rngs
-from sergan.cyclegan import GanConfig, GanData, Step
+from sergan import adversarial, methods, rngs
 from sergan.errors import UserError
 from sergan.folds import Fold, Scaler
+from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
 _CPU_MEMBERS = 10  # more outgrow the caches: a step of 20 took 2.6 times that of 10 on two cores
@@ -66,13 +66,18 @@ def plan(
     Inner folds have the first seed only.
     """
     members: list[Member] = []
+
+    def program(gan: GanConfig, loss: str) -> GanConfig:
+        steps = gan.noise_pretrain_steps if loss in adversarial.KINDS else gan.pretrain_steps
+        return replace(gan, loss=loss, pretrain_steps=steps)
+
     for loss, normalisation in product(losses, normalisations):
         for (point, (gan, values)), seed in product(enumerate(points), range(seeds)):
             for fold in folds:
                 if not fold.inner or seed == 0:
                     index, own, settings = (
                         len(members),
-                        replace(gan, loss=loss),
+                        program(gan, loss),
                         tuple(sorted(values.items())),
                     )
                     members.append(Member(index, own, normalisation, fold.index, seed, point, settings))
@@ -87,7 +92,7 @@ def init(config: GanConfig, group: list[Member]) -> GanState:
 
 @lru_cache
 def _compiled_init(config: GanConfig, placement: NamedSharding) -> Callable[[jax.Array], GanState]:
-    return jax.jit(jax.vmap(lambda key: cyclegan.init(config, key)), out_shardings=placement)
+    return jax.jit(jax.vmap(lambda key: methods.of(config).init(config, key)), out_shardings=placement)
 
 
 def stack_hypers(group: list[Member]) -> Hypers:
@@ -153,7 +158,7 @@ def _alike(members: list[Member]) -> list[list[Member]]:
 
 def bytes_per_member(config: GanConfig) -> int:
     """Memory of one member in training: state, gradients and updates of one group, activations of a batch."""
-    state = jax.eval_shape(lambda: cyclegan.init(config, jax.random.key(0)))
+    state = jax.eval_shape(lambda: methods.of(config).init(config, jax.random.key(0)))
     total = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state._replace(key=())))
     gradients = 2 * sum(leaf.size * 4 for leaf in jax.tree.leaves(state.params["gen"]))
     rows = config.emotions * config.batch_size * 4

@@ -33,7 +33,7 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
     table = tables.read(run.folder / "features.parquet")
     frames = [_read(file) for file in files]
     left_out = {name for frame in frames for name in run.held_out(int(frame["member"].iloc[0]))}
-    x_UxD = folds.by_speaker(table) if files[0].normalisation == "speaker" else table.x_UxD
+    x_UxD = folds.normalised(table, files[0].normalisation)
     train_R = np.flatnonzero(~np.isin(table.speakers_U, list(left_out)))
     real_R = _balanced(table.emotions_U, train_R, REAL_PER_CLASS)
     parts = [(x_UxD[real_R], table.emotions_U[real_R], REAL)]

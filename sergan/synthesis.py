@@ -1,5 +1,6 @@
 """Unlabelled rows through trained generators: synthetic rows with provenance, scaled as the real ones."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -7,10 +8,10 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from sergan import cyclegan
+from sergan import adversarial, methods
 from sergan.corpora.tables import FeatureTable
-from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
+from sergan.gan import GanConfig
 from sergan.writers import write_frame
 
 PROVENANCE = (
@@ -30,8 +31,8 @@ PROVENANCE = (
 
 
 def make_transfer(config: GanConfig) -> Any:
-    """A compiled function (generators of one member, x_SxD min-max scaled) -> y_KxSxD."""
-    return jax.jit(lambda gen, x_SxD: cyclegan.transfer(config, gen, x_SxD))
+    """A compiled function (generators of one member, key, x_SxD min-max scaled) -> y_KxSxD."""
+    return jax.jit(lambda gen, key, x_SxD: methods.of(config).transfer(config, gen, key, x_SxD))
 
 
 def frame(
@@ -41,12 +42,14 @@ def frame(
 
     Args:
       y_KxNxD: the N rows of `source` transferred to each emotion, on the original scale.
-      source: whose ids, speakers and emotions are kept.
+      source: whose ids, speakers and emotions are kept, unless the arm makes rows from noise.
       emotions: the K emotions.
       origin: arm, normalisation, member, fold, seed, point and step.
     """
     kinds, count = y_KxNxD.shape[:2]
     target = np.repeat(np.array(emotions), count)
+    if origin["arm"] in adversarial.KINDS:
+        source = _noise(source)
     source_id = np.tile(source.ids_U, kinds)
     name = f"{origin['arm']}/{origin['normalisation']}/f{origin['fold']}s{origin['seed']}p{origin['point']}"
     provenance = {
@@ -58,6 +61,12 @@ def frame(
     } | {key: np.repeat(value, count * kinds) for key, value in origin.items()}
     features = pd.DataFrame(y_KxNxD.reshape(kinds * count, -1), columns=list(source.names_D))
     return pd.concat([pd.DataFrame(provenance)[list(PROVENANCE)], features], axis=1)
+
+
+def _noise(source: FeatureTable) -> FeatureTable:
+    """As many rows of nobody's."""
+    ids_U = np.array([f"noise/{i:06d}" for i in range(len(source.ids_U))])
+    return replace(source, ids_U=ids_U, speakers_U=np.full(len(ids_U), "")).unlabelled()
 
 
 def check_ending(path: epath.Path) -> None:

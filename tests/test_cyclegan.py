@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sergan import cyclegan, members, nets
-from sergan.cyclegan import GanConfig
+from sergan import cyclegan, gan, members, nets
 from sergan.folds import loso, min_max
+from sergan.gan import GanConfig
 from sergan.members import Member, View
 
 HYPERS = {
@@ -48,6 +48,7 @@ CONFIG = GanConfig(
     adam_eps=1e-6,
     ema_decay=0.9,
     pretrain_steps=0,
+    noise_pretrain_steps=0,
     steps=20,
     decay_steps=50,
     decay_factor=0.8,
@@ -147,7 +148,7 @@ def test_a_hyper_is_data_and_a_diverging_member_freezes_alone(toy):
 def test_an_untrained_residual_generator_is_the_identity(toy):
     gen = cyclegan.init(CONFIG, jax.random.key(0)).params["gen"]
     x = jnp.asarray(toy.x_UxD)
-    y_KxBxD = cyclegan.transfer(CONFIG, gen, x)
+    y_KxBxD = cyclegan.transfer(CONFIG, gen, None, x)
     assert y_KxBxD.shape == (2, *x.shape)
     np.testing.assert_array_equal(y_KxBxD[1], x)
 
@@ -164,7 +165,7 @@ def test_transfer_carries_the_source_to_each_emotion(
     config = replace(CONFIG, loss=loss, generator_updates=generator_updates, critic_updates=critic_updates)
     state, metrics = run(config, plan[:1], views[:1], source, toy.x_UxD, steps=600)
     scaled = views[0].scaler.apply(source[views[0].source_R])
-    y_KxBxD = cyclegan.transfer(CONFIG, jax.tree.map(lambda x: x[0], state.ema), jnp.asarray(scaled))
+    y_KxBxD = cyclegan.transfer(CONFIG, jax.tree.map(lambda x: x[0], state.ema), None, jnp.asarray(scaled))
     for k, rows in enumerate(views[0].target_KxR):
         target_D = views[0].scaler.apply(toy.x_UxD[rows]).mean(axis=0)
         before = np.abs(scaled.mean(axis=0) - target_D).mean()
@@ -209,7 +210,7 @@ def test_a_critic_with_heads_trains(toy):
 
 def test_the_learning_rate_falls_by_its_factor_every_decay_steps_after_pretraining():
     config = replace(CONFIG, pretrain_steps=10, decay_steps=50, decay_floor=0.5)
-    rates = [float(cyclegan._decay(config, jnp.int32(step))) for step in (0, 10, 59, 60, 110, 10_000)]
+    rates = [float(gan.decay(config, jnp.int32(step))) for step in (0, 10, 59, 60, 110, 10_000)]
     assert rates == pytest.approx([1, 1, 1, 0.8, 0.64, 0.5])
 
 

@@ -1,5 +1,7 @@
 """Folds that hold a speaker out, scalers as scikit-learn's, and checks that fire."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from sergan.corpora import emodb
 from sergan.errors import UserError
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
+TOY = ("anger", "sadness")
 
 
 def five_classes():
@@ -123,7 +126,7 @@ def test_a_constant_feature_scales_to_zero_and_comes_back():
 
 
 def test_by_speaker_leaves_every_speaker_with_mean_0_and_deviation_1(toy):
-    x = folds.by_speaker(toy)
+    x = folds.normalised(toy, "speaker")
     for speaker in set(toy.speakers_U):
         rows = x[toy.speakers_U == speaker]
         np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
@@ -138,3 +141,68 @@ def test_with_fewer_others_every_speaker_is_still_judged_by_that_many(others, co
     assert len(inner) == count and [fold.index for fold in inner] == list(range(10, 10 + count))
     judges = [sum(fold.held_out[0] in i.held_out for i in inner) for fold in outer]
     assert set(judges) == {min(others, 9)}
+
+
+def test_groups_of_speakers_hold_every_speaker_once(toy):
+    made = folds.speaker_groups(toy, 2, TOY)
+    assert sorted(name for fold in made for name in fold.held_out) == ["s1", "s2", "s3", "s4"]
+    assert [len(fold.held_out) for fold in made] == [2, 2]
+    assert_splits(toy, made)
+    for count in (1, 5):
+        with pytest.raises(UserError, match=f"config.groups={count}: 4 speakers .* 2 to 4 groups"):
+            folds.speaker_groups(toy, count, TOY)
+
+
+def test_sessions_are_left_out_one_after_another(toy):
+    session_U = np.where(np.isin(toy.speakers_U, ["s1", "s4"]), "b", "a")
+    made = folds.leave_out(toy, session_U, "session", TOY)
+    assert [fold.held_out for fold in made] == [("s2", "s3"), ("s1", "s4")]
+    with pytest.raises(UserError, match=r"one session \(a\)"):
+        folds.leave_out(toy, np.full(len(toy.ids_U), "a"), "session", TOY)
+
+
+def assert_splits(table, made):
+    """Every row is tested once, and never trained on with its speaker held out."""
+    tested = np.sort(np.concatenate([fold.test_R for fold in made]))
+    np.testing.assert_array_equal(tested, np.arange(len(table.ids_U)))
+    for fold in made:
+        assert not np.isin(table.speakers_U[fold.train_R], fold.held_out).any()
+
+
+@pytest.mark.parametrize("by", ["speaker", "clip"])
+def test_across_corpora_the_target_is_never_trained_on(toy, by):
+    target_U = np.isin(toy.speakers_U, ["s2", "s3", "s4"])
+    fold, inner = folds.across(toy, target_U, TOY, 0.3, by)
+    np.testing.assert_array_equal(fold.train_R, np.flatnonzero(~target_U))
+    np.testing.assert_array_equal(inner.train_R, fold.train_R)
+    both = np.concatenate([fold.test_R, inner.test_R])
+    np.testing.assert_array_equal(np.sort(both), np.flatnonzero(target_U))
+    assert fold.held_out == inner.held_out == ("s2", "s3", "s4")
+    shared = set(toy.speakers_U[fold.test_R]) & set(toy.speakers_U[inner.test_R])
+    assert bool(shared) == (by == "clip")
+    share = [np.mean(toy.emotions_U[inner.test_R] == emotion) for emotion in TOY]
+    np.testing.assert_allclose(share, 0.5, atol=0.04)
+
+
+def test_development_speakers_have_about_the_share_of_every_class(toy):
+    """s4 alone has a third of the anger, and of the sadness almost nothing: s2 and s3 fit better."""
+    few = np.flatnonzero((toy.speakers_U != "s4") | (toy.emotions_U == "anger") | (np.arange(64) == 56))
+    table = toy.select(few)
+    target_U = table.speakers_U != "s1"
+    _, inner = folds.across(table, target_U, TOY, 0.33, "speaker")
+    assert set(table.speakers_U[inner.test_R]) <= {"s2", "s3"}
+
+
+def test_a_target_of_one_speaker_has_none_for_development(toy):
+    with pytest.raises(UserError, match="the target has one speaker"):
+        folds.across(toy, toy.speakers_U == "s4", TOY, 0.3, "speaker")
+
+
+def test_each_corpus_is_normed_by_its_own_rows(toy):
+    names = np.array([f"{'a' if who in ('s1', 's2') else 'b'}/{who}" for who in toy.speakers_U])
+    x = folds.normalised(replace(toy, speakers_U=names), "corpus")
+    for start in "ab":
+        rows = np.char.startswith(names, start)
+        np.testing.assert_allclose(x[rows].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(x[rows].std(axis=0), 1, atol=1e-5)
+    np.testing.assert_array_equal(folds.normalised(toy, "train"), toy.x_UxD)

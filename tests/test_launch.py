@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -54,7 +55,13 @@ def run(tmp_path_factory):
 
 def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
     studies = {path.name for path in (ROOT / "configs").glob("*.py")} - {"common.py", "__init__.py"}
-    assert studies == {"emodb_wdiv.py", "emodb_study.py", "emodb_texts.py", "emodb_ablations.py"}
+    assert studies == {
+        "emodb_wdiv.py",
+        "emodb_study.py",
+        "emodb_texts.py",
+        "emodb_ablations.py",
+        "cross_corpus.py",
+    }
 
 
 def test_the_run_folder_is_the_contract(run):
@@ -200,6 +207,37 @@ def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):
     assert cell.groupby("fold").id.agg(lambda ids: len({i[8:11] for i in ids})).max() == 1
     results = pd.read_csv(run / "results.csv")
     assert set(results.arm) == {"real", "moments", "real+moments"}
+
+
+def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path):
+    """EMO-DB's women are the corpus, its men another one, moved and stretched."""
+    table, run = data.load("emodb", "IS10"), tmp_path / "run"
+    men = [f"emodb/{name}" for name in ("03", "10", "11", "12", "15")]
+    his_U = np.isin(table.speakers_U, men)
+    his, hers = (table.select(np.flatnonzero(rows_U)) for rows_U in (his_U, ~his_U))
+    moved = replace(his, x_UxD=3 * his.x_UxD + 1, ids_U=np.array([f"his/{name}" for name in his.ids_U]))
+    moved = replace(moved, speakers_U=np.array([name[6:] for name in his.speakers_U]))
+    tables.write(hers, tmp_path / "hers.parquet")
+    tables.write(moved, tmp_path / "his.parquet")
+    flags = [f"--config.corpus.table={tmp_path / 'hers.parquet'}"]
+    flags += [f"--config.target.table={tmp_path / 'his.parquet'}", f"--workdir={run}"]
+    code, _, err = launch("--config=configs/cross_corpus.py:debug", *flags)
+    assert code == 0, err
+    predictions = pd.read_csv(run / "predictions.csv", dtype=str)
+    assert set(predictions.corpus) == {"other"}
+    tested = set(predictions.speaker)
+    assert len(tested) == 3 and all(name.startswith("other/") for name in tested)
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert [(m["fold"], m["inner"]) for m in members] == 2 * [(0, False), (1, True)]
+    assert all(f"other/{name[6:]}" in member["held_out"] for name in men for member in members)
+    results = pd.read_csv(run / "results.csv")
+    assert set(results.arm) == {
+        "real",
+        *(f"{real}{arm}" for arm in ("moments", "adan", "wdiv") for real in ("", "real+")),
+    }
+    assert results[results.amount.isna()].uar.notna().all()
+    real = results[(results.arm == "real") & (results.classifier == "svm") & results.amount.notna()]
+    assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])

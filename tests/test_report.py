@@ -126,8 +126,7 @@ def synthetic(folder, corpus, source, splits, members):
     for line in members:
         if line["fold"] > 1:
             continue
-        speaker = line["normalisation"] == "speaker"
-        x_UxD, x_SxD = (folds.by_speaker(t) if speaker else t.x_UxD for t in (corpus, source))
+        x_UxD, x_SxD = (folds.normalised(t, line["normalisation"]) for t in (corpus, source))
         frames = []
         for emotion in CLASSES:
             train_R = splits[line["fold"]].train_R
@@ -361,7 +360,7 @@ def test_the_picture_shows_training_rows_on_one_scale(run):
         x_NxD, emotion_N, _ = sample = samples.draw(folder, [file])
         real_N = sample.real_N
         assert file.fold == 0
-        table = folds.by_speaker(corpus) if normalisation == "speaker" else corpus.x_UxD
+        table = folds.normalised(corpus, normalisation)
         out_U = corpus.speakers_U == "emodb/03"
         scaled_UxD = folds.z_norm(table[~out_U]).apply(table)
         distance_NxU = np.abs(x_NxD[real_N][:, None] - scaled_UxD[None]).max(axis=2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.benchmark.sizes import ROWS, Size
 from sergan import cyclegan, folds, members
-from sergan.cyclegan import GanConfig, GanData
+from sergan.gan import GanConfig, GanData
 from sergan.members import Member, View
 
 SOURCE_ROWS = 1019  # of the unlabelled speech that comes with sergan

@@ -7,9 +7,9 @@ import numpy as np
 
 from configs.emodb_wdiv import get_config
 from experiments.study import gan_config
-from sergan.cyclegan import GanConfig
 from sergan.errors import UserError
 from sergan.folds import Fold
+from sergan.gan import GanConfig
 
 NAMES = ("default", "wide", "papers", "bao")
 FEATURES = 1582  # of IS10

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sergan.cyclegan import GanConfig
+from sergan.gan import GanConfig
 
 Tensor = Any  # torch.Tensor
 

@@ -10,7 +10,7 @@ import jax
 from experiments.benchmark import problems
 from experiments.benchmark.sizes import Size
 from sergan import cyclegan, members
-from sergan.cyclegan import GanConfig
+from sergan.gan import GanConfig
 
 FLOAT = 4  # bytes
 

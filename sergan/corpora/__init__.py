@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sergan.corpora import emodb
+from sergan.corpora import crema_d, emodb, iemocap, msp_improv, ravdess, tedlium
 from sergan.corpora.recordings import Recording
 
 
@@ -19,4 +19,9 @@ class Corpus(NamedTuple):
 
 CORPORA = {
     "emodb": Corpus(emodb.read, emodb.differences, emodb.text),
+    "iemocap": Corpus(iemocap.read, iemocap.differences, iemocap.text),
+    "msp_improv": Corpus(msp_improv.read, msp_improv.differences, msp_improv.text),
+    "ravdess": Corpus(ravdess.read, ravdess.differences, ravdess.text),
+    "crema_d": Corpus(crema_d.read, crema_d.differences, crema_d.text),
+    "tedlium": Corpus(tedlium.read, tedlium.differences, tedlium.text),  # unlabelled
 }

@@ -2,13 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import soundfile
 
-from sergan.corpora.recordings import RATE, Recording, audio_files, check_ids
-from sergan.errors import UserError
+from sergan.corpora import published
+from sergan.corpora.recordings import RATE, Recording, folder_in, named
 
 EMOTIONS = {
     "W": "anger",
@@ -54,41 +53,14 @@ def read(root: str | Path) -> list[Recording]:
     Raises:
       UserError: no such folder, no audio in it, names that are not EMO-DB's, or a clip that is there twice.
     """
-    place = _place(Path(root).expanduser())
-    paths = audio_files(place)
-    if not paths:
-        raise UserError(
-            f"{place}: no wav or flac file in this folder; give the folder of EMO-DB as distributed"
-        )
-    strangers = [path.name for path in paths if not _matches(path)]
-    if strangers:
-        raise UserError(
-            f"{place}: {len(strangers)} of {len(paths)} names are not EMO-DB's (like 03a01Fa.wav): "
-            f"{', '.join(strangers[:5])}"
-        )
-    recordings = sorted((_recording(path) for path in paths), key=lambda recording: recording.id)
-    check_ids(recordings, place)
-    return recordings
+    place = folder_in(Path(root).expanduser(), FOLDERS)
+    return named(place, _recording, "EMO-DB", "03a01Fa.wav")
 
 
-def _place(root: Path) -> Path:
-    """The folder that holds the audio."""
-    if not root.is_dir():
-        return root
-    for folder in sorted(root.iterdir()):
-        if folder.name.lower() in FOLDERS and folder.is_dir() and audio_files(folder):
-            return folder
-    return root
-
-
-def _matches(path: Path) -> bool:
+def _recording(path: Path) -> Recording | None:
     match = _NAME.fullmatch(path.stem)
-    return match is not None and match[3].upper() in EMOTIONS
-
-
-def _recording(path: Path) -> Recording:
-    match = _NAME.fullmatch(path.stem)
-    assert match is not None
+    if match is None or match[3].upper() not in EMOTIONS:
+        return None
     speaker, sentence, letter, version = match.groups()
     letter = letter.upper()
     name = f"{speaker}{sentence.lower()}{letter}{version.lower()}"
@@ -105,24 +77,11 @@ def differences(recordings: list[Recording]) -> list[str]:
 
     Reads the headers only; files that are not audio are left out of the lengths.
     """
-    lines = []
-    if len(recordings) != sum(PER_EMOTION.values()):
-        lines.append(f"{len(recordings)} files instead of {sum(PER_EMOTION.values())}")
-    lines += _counts("emotion", (recording.emotion for recording in recordings), PER_EMOTION)
+    lines = published.total(len(recordings), sum(PER_EMOTION.values()))
+    lines += published.counts("emotion", (recording.emotion for recording in recordings), PER_EMOTION)
     speakers = (recording.speaker.removeprefix("emodb/") for recording in recordings)
-    lines += _counts("speaker", speakers, PER_SPEAKER)
+    lines += published.counts("speaker", speakers, PER_SPEAKER)
     return lines + _lengths(recordings)
-
-
-def _counts(what: str, found: Iterable[str], published: dict[str, int]) -> list[str]:
-    counts = Counter(found)
-    names = [*published, *sorted(set(counts) - set(published))]
-    other = [
-        f"{name} {counts[name]} instead of {published.get(name, 0)}"
-        for name in names
-        if counts[name] != published.get(name, 0)
-    ]
-    return [f"files per {what}: {', '.join(other)}"] if other else []
 
 
 def _lengths(recordings: list[Recording]) -> list[str]:
@@ -143,7 +102,7 @@ def _lengths(recordings: list[Recording]) -> list[str]:
         ("all files together", sum(seconds) / 60, TOTAL_MINUTES, "min", 1),
     ]
     return lines + [
-        f"{name}: {value:.{digits}f} {unit} instead of {published}"
-        for name, value, published, unit, digits in figures
-        if round(value, digits) != published
+        f"{name}: {value:.{digits}f} {unit} instead of {expected}"
+        for name, value, expected, unit, digits in figures
+        if round(value, digits) != expected
     ]

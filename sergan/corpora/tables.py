@@ -49,6 +49,37 @@ class FeatureTable:
         return replace(self, emotions_U=np.full(len(self.ids_U), "", dtype="U1"))
 
 
+def named(table: FeatureTable, corpus: str) -> FeatureTable:
+    """The same rows, every id and speaker beginning with "corpus/"."""
+
+    def prefixed(names_U: np.ndarray) -> np.ndarray:
+        start = f"{corpus}/"
+        return np.array([name if name.startswith(start) else start + name for name in names_U.tolist()])
+
+    return replace(table, ids_U=prefixed(table.ids_U), speakers_U=prefixed(table.speakers_U))
+
+
+def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
+    """The rows of both tables.
+
+    Raises:
+      UserError: other features, or a speaker or an id that is in both.
+    """
+    check_columns(second, first.names_D, "the second corpus")
+    both = set(first.speakers_U.tolist()) & set(second.speakers_U.tolist())
+    if both:
+        raise UserError(f"{len(both)} speakers are in both corpora ({_first(sorted(both))})")
+    joined = replace(
+        first,
+        x_UxD=np.concatenate([first.x_UxD, second.x_UxD]),
+        ids_U=np.concatenate([first.ids_U, second.ids_U]),
+        speakers_U=np.concatenate([first.speakers_U, second.speakers_U]),
+        emotions_U=np.concatenate([first.emotions_U, second.emotions_U]),
+    )
+    check(joined, "both corpora")
+    return joined
+
+
 def check(table: FeatureTable, where: object) -> None:
     """Raises UserError, naming `where` and the first offenders, if a table cannot be worked with.
 

@@ -1,4 +1,4 @@
-"""Audio is read as it is or refused with a reason; any folder is unlabelled speech."""
+"""Audio is read as it is or refused with a reason, also in segments; any folder is unlabelled speech."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sergan.corpora.recordings import folder, read_audio, sampling_rate
+from sergan.corpora.recordings import Recording, folder, read_audio, sampling_rate, seconds
 from sergan.errors import UserError
 
 CLIPS = Path(__file__).parents[1] / "data" / "emodb" / "wav"
@@ -132,6 +132,83 @@ def test_non_finite_samples(tmp_path, value):
     samples[100] = value
     soundfile.write(tmp_path / "x.wav", samples, 16000, subtype="FLOAT")
     assert "NaN or infinite" in refusal(tmp_path / "x.wav")
+
+
+def test_a_recording_is_a_whole_file_without_a_session_unless_told():
+    recording = Recording("a/1", CLIP, "a/b")
+    assert (recording.emotion, recording.session, recording.start, recording.end) == ("", "", 0.0, None)
+
+
+@pytest.mark.parametrize("ending, form", [("wav", "WAV"), ("flac", "FLAC"), ("sph", "NIST")])
+def test_a_segment_has_the_samples_of_its_times(tmp_path, ending, form):
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, NOISE, 16000, subtype="PCM_16", format=form)
+    whole_T = read_audio(path)
+    np.testing.assert_allclose(whole_T, NOISE, atol=1 / 32768)
+    np.testing.assert_array_equal(read_audio(path, start=0.25, end=0.5), whole_T[4000:8000])
+    np.testing.assert_array_equal(read_audio(path, start=0.25), whole_T[4000:])
+    np.testing.assert_array_equal(read_audio(path, end=0.10003), whole_T[:1600])  # nearest sample
+    np.testing.assert_array_equal(read_audio(path, end=1.0), whole_T)
+    assert seconds(path) == 1.0
+
+
+def test_only_the_segment_is_decoded(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "x.sph", np.tile(NOISE, 20), 16000, subtype="PCM_16", format="NIST")
+    decoded, decode = [], soundfile.SoundFile.read
+
+    def counted(file, *args, **kwargs):
+        samples = decode(file, *args, **kwargs)
+        decoded.append(len(samples))
+        return samples
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    read_audio(tmp_path / "x.sph", start=15.0, end=15.5)
+    assert decoded == [8000]
+
+
+def test_a_segment_is_resampled(tmp_path):
+    time_T = np.arange(48000) / 48000
+    soundfile.write(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 440 * time_T), 48000)
+    x_T = read_audio(tmp_path / "x.wav", start=0.25, end=0.75)
+    assert abs(len(x_T) - 8000) <= 1
+    want_T = 0.5 * np.sin(2 * np.pi * 440 * (0.25 + np.arange(8000) / 16000))
+    np.testing.assert_allclose(x_T[1000:7000], want_T[1000:7000], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "start, end, message",
+    [
+        (0.5, 1.01, r"x\.wav from 0\.5 to 1\.01 s: the segment ends after the file, which is 1 s long"),
+        (1.5, None, r"x\.wav from 1\.5 s: the segment ends after the file"),
+        (0.5, 0.5, "from 0.5 to 0.5 s: no segment; it must start at 0 s or later and end after its start"),
+        (0.5, 0.2, "no segment"),
+        (-0.1, 0.5, "no segment"),
+        (np.nan, 0.5, "no segment"),
+        (0.0, np.inf, "no segment"),
+        (0.5, 0.55, r"x\.wav from 0\.5 to 0\.55 s: 50 ms long; the minimum is 100 ms"),
+        (0.0, 0.2, r"x\.wav from 0 to 0\.2 s: silent"),
+    ],
+)
+def test_segments_are_refused_by_name(tmp_path, start, end, message):
+    samples = NOISE.copy()
+    samples[:4000] = 0
+    soundfile.write(tmp_path / "x.wav", samples, 16000)
+    with pytest.raises(UserError, match=message):
+        read_audio(tmp_path / "x.wav", start=start, end=end)
+
+
+def test_sph_that_is_none(tmp_path):
+    (tmp_path / "x.sph").write_bytes(b"NIST_1A\n   1024\nno header")
+    assert "not audio (wav, flac or sph)" in refusal(tmp_path / "x.sph")
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        folder(tmp_path)
 
 
 def test_folder_finds_audio_at_any_depth(tmp_path):

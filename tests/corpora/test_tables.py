@@ -215,3 +215,21 @@ def test_reserved_feature_names(tmp_path):
     with pytest.raises(UserError, match="called emotion"):
         write(replace(TABLE, names_D=("F0", "emotion")), tmp_path / "t.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_corpora_are_joined_under_their_names(toy):
+    first = tables.named(toy, "a")
+    assert first.ids_U[0] == "a/toy/000" and set(first.speakers_U) == {"a/s1", "a/s2", "a/s3", "a/s4"}
+    np.testing.assert_array_equal(tables.named(first, "a").ids_U, first.ids_U)
+    both = tables.join(first, tables.named(toy, "b"))
+    assert len(both.ids_U) == 2 * len(toy.ids_U) and both.names_D == toy.names_D
+    np.testing.assert_array_equal(both.x_UxD[len(toy.ids_U) :], toy.x_UxD)
+    np.testing.assert_array_equal(both.emotions_U[: len(toy.ids_U)], toy.emotions_U)
+
+
+def test_corpora_that_share_speakers_or_have_other_features_are_not_joined(toy):
+    with pytest.raises(UserError, match=r"4 speakers are in both corpora \(s1, s2, s3 and 1 more\)"):
+        tables.join(toy, replace(toy, ids_U=np.char.add(toy.ids_U, "x")))
+    other = replace(tables.named(toy, "b"), names_D=tuple(f"g{i}" for i in range(6)))
+    with pytest.raises(UserError, match="the second corpus: other feature columns"):
+        tables.join(toy, other)

@@ -10,7 +10,7 @@ import pytest
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import growth, sizes, work
 from sergan import cyclegan
-from sergan.cyclegan import GanData
+from sergan.gan import GanData
 from sergan.state import hypers
 
 KEYS = {

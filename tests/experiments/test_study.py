@@ -72,7 +72,11 @@ def refused(config, match):
         ("sweep", ({"epochs": 3},), "config.gan.epochs comes to 3 steps"),
         ("sweep", ({"lr_g": 1.0}, {"lr_c": 1.0}), "config.sweep: each point names the same keys, not lr_c"),
         ("choice.speakers", -1, "config.choice.speakers must be 0 or more"),
-        ("protocol", "session", "config.protocol: 'session' is none of speaker, speaker_text"),
+        ("protocol", "session", "config.protocol: 'session' is none of speaker, speaker_groups"),
+        ("protocol", "across", "config.target.name: protocol across needs the name of another corpus"),
+        ("normalisations", ("corpus",), "'corpus' is for config.protocol=across"),
+        ("target.dev_share", 1.0, "config.target.dev_share must lie between 0 and 1"),
+        ("target.dev_split", "file", "config.target.dev_split: 'file' is none of speaker, clip"),
         ("curve", (1.0, 0.0), r"config.curve\[1\] must be above 0, it is 0"),
         ("choice.real_share", (0.5, 1.0), r"config.choice.real_share\[1\] must lie between 0 and 1"),
         ("choice.hidden", ((100, 0),), r"config.choice.hidden\[0\] are widths"),
@@ -93,6 +97,21 @@ def refused(config, match):
 def test_a_bad_value_is_named_with_its_key(config, key, value, match):
     config.update_from_flattened_dict({key: value})
     refused(config, match)
+
+
+def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, toy):
+    config.protocol, config.target.name = "across", "ravdess"
+    refused(config, "ravdess.* give --config.target.root=DIR")
+    config.target.name = "ravdes"
+    refused(config, "config.target.name: there is no corpus 'ravdes'")
+    tables.write(toy, tmp_path / "toy.csv")
+    config.target.table = str(tmp_path / "toy.csv")
+    refused(config, "the second corpus: other feature columns .*1582 missing")
+    embedded = data.load("emodb", "IS10")
+    same = replace(embedded, speakers_U=np.array([f"ravdes/{name[6:]}" for name in embedded.speakers_U]))
+    tables.write(same.select(np.flatnonzero(same.emotions_U != "fear")), tmp_path / "same.parquet")
+    config.target.table = str(tmp_path / "same.parquet")
+    refused(config, "no row of each corpus has the emotion 'fear'; there are anger, boredom")
 
 
 def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config):
