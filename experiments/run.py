@@ -268,7 +268,7 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         f"features: {len(corpus.names_D)} ({corpus.extractor})",
         f"source: {config.source}, {len(resolved.source.ids_U)} rows of "
         f"{len(set(resolved.source.speakers_U.tolist()))} speakers",
-        f"folds: {len(resolved.folds)}, one for each held-out {config.protocol.replace('_', ' and ')}",
+        f"folds: {len(resolved.folds)}, {_folds(config)}",
         f"CycleGANs: {_cyclegans(resolved.members, config.training.members_per_group)}",
         f"sweep: {_sweep(resolved.points)}",
         f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
@@ -307,8 +307,20 @@ def _choice(config: ml_collections.ConfigDict, inner: int) -> str:
         return "none, settings are the config's own"
     if not config.choice.amounts:
         return f"on {inner} inner folds, among the sweep's points"
-    keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items())
+    keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items() if key != "speakers")
     return f"on {inner} inner folds, among {keys}"
+
+
+def _folds(config: ml_collections.ConfigDict) -> str:
+    held_out = {
+        "speaker": "speaker",
+        "speaker_text": "speaker and text",
+        "speaker_groups": "group of speakers",
+        "session": "session",
+    }
+    if config.protocol == "across":
+        return f"trained on {config.corpus.name}, tested on {config.target.name}"
+    return f"one for each held-out {held_out[config.protocol]}"
 
 
 def report(workdirs: list[epath.Path], out: str) -> str:

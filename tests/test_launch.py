@@ -406,7 +406,10 @@ def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
     code, out, err = launch("--config=configs/emodb_wdiv.py", "--mode=inspect")
     assert code == 0, err
     assert "emodb/16" in out and "127" in out and "408" in out
-    assert "folds: 10" in out and "40 members of 5 emotions" in out
+    assert "folds: 10, one for each held-out speaker" in out and "40 members of 5 emotions" in out
+    code, out, err = launch("--config=configs/emodb_study.py:speaker", "--mode=inspect")
+    assert code == 0, err
+    assert "choice: on 45 inner folds, among amounts (1.0, 3.0, 10.0), " in out
     code, out, _ = launch("--help")
     assert code == 0 and "--mode=synthesize" in out
 
