@@ -68,9 +68,8 @@ class Study:
 
     def normalised_source(self, source: FeatureTable, normalisation: str) -> np.ndarray:
         """Rows of the source as a normalisation has them, or of other speech in its place."""
-        if normalisation == "corpus":
-            return folds.z_norm(self.corpus.x_UxD[self.folds[0].train_R]).apply(source.x_UxD)
-        return folds.normalised(source, normalisation)
+        train_RxD = self.corpus.x_UxD[self.folds[0].train_R]  # the same in all folds where it is looked at
+        return folds.normalised_source(source, normalisation, train_RxD)
 
     @property
     def amount(self) -> float:

@@ -10,7 +10,10 @@ from typing import Any
 import pandas as pd
 
 GROUP = ["normalisation", "classifier"]
-_KINDS = ("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian", "gan", "wdiv")
+_KINDS = (
+    *("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian"),
+    *("sahu_gan", "sahu_cgan", "adan", "wadan", "gan", "wdiv"),
+)
 _MAIN = ("real", "real+wdiv", "real+moments")
 
 

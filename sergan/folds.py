@@ -252,6 +252,14 @@ def normalised(table: FeatureTable, normalisation: str) -> np.ndarray:
     return within(table.x_UxD, groups[normalisation]()) if normalisation in groups else table.x_UxD
 
 
+def normalised_source(source: FeatureTable, normalisation: str, train_RxD: np.ndarray) -> np.ndarray:
+    """x_SxD of the source before any fold; "corpus" z-norms it as the rows of the training corpus, whose
+    features it has to take on."""
+    if normalisation == "corpus":
+        return z_norm(train_RxD).apply(source.x_UxD)
+    return normalised(source, normalisation)
+
+
 def within(x_UxD: np.ndarray, group_U: np.ndarray) -> np.ndarray:
     """Rows z-normed by their own group's mean and deviation: those of a speaker, or of a corpus.
 

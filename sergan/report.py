@@ -11,7 +11,19 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from sergan import cells, comparison, figures, findings, metrics, page, runs, samples, sweep, writers
+from sergan import (
+    cells,
+    comparison,
+    feature_figures,
+    figures,
+    findings,
+    metrics,
+    page,
+    runs,
+    samples,
+    sweep,
+    writers,
+)
 from sergan.run_folder import UNFINISHED, Missing, RowsFile, Run, diverged
 
 _COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
@@ -134,6 +146,33 @@ def _clusters(run: Run) -> str:
     return page.show(pictures, run.folder / "figures")
 
 
+def _features(run: Run) -> str:
+    """Mean and deviation of the features, of one fold's rows of each normalisation and arm."""
+    if not all((run.folder / f"{name}.parquet").exists() for name in ("features", "source")):
+        raise Missing("features.parquet and source.parquet are not there yet: the real rows.")
+    first = {(file.normalisation, file.arm): file for file in reversed(run.synthetic())}
+    if not first:
+        raise Missing("No synthetic rows are there yet.")
+    pictures = []
+    for file in reversed(first.values()):
+        table = samples.moments(run, file)
+        wide = table.pivot(index="feature", columns="rows", values="mean")
+        apart = [abs(wide["target"] - wide[rows]).mean() for rows in ("source", "synthetic")]
+        kind = f"{file.arm}, {file.normalisation} normalisation".removeprefix(", ")
+        pictures.append(
+            page.Picture(
+                f"features_{page.file_name(f'{file.normalisation}_{file.arm}'.strip('_'))}.png",
+                feature_figures.moments(table),
+                f"Mean and deviation of {feature_figures.SHOWN} features, and of all, for source, synthetic "
+                f"and target rows, {kind}.",
+                f"Fold {file.fold}, {kind}: means over the emotions, min-max scaled. The mean of a feature "
+                f"differs from the target's by {apart[0]:.3f} in the source and {apart[1]:.3f} in the "
+                f"synthetic rows, on average over all features.{sweep.note(run)}",
+            )
+        )
+    return page.show(pictures, run.folder / "figures")
+
+
 def _rows_picture(run: Run, file: RowsFile) -> page.Picture:
     """Real and synthetic rows of one file."""
     sample, kind = samples.draw(run, [file]), file.normalisation
@@ -243,6 +282,7 @@ _SECTIONS: dict[str, Callable[[Run], str]] = {
     "Speakers": _speakers,
     "Confusions": _confusions,
     "Real and synthetic rows": _clusters,
+    "Features": _features,
     "Training of the CycleGANs": _training,
     "Members that diverged": _divergence,
     "What was run": _settings,

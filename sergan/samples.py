@@ -47,6 +47,43 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
     return Sample(x_NxD, np.concatenate([emotion_N for _, emotion_N, _ in parts]), kind_N)
 
 
+def moments(run: Run, file: RowsFile) -> pd.DataFrame:
+    """Mean and deviation of every feature of the source, of a file's synthetic rows and of the target.
+
+    Features are min-max scaled to the source and the real training rows of the file's fold. Synthetic and
+    target rows are those of an emotion, the figures means over the emotions (Bao et al. 2019, Figure 2).
+
+    Returns:
+      feature, rows ("source", "synthetic", "target"), mean, deviation.
+    """
+    from sergan import folds
+    from sergan.corpora import tables
+
+    table, source = (tables.read(run.folder / f"{name}.parquet") for name in ("features", "source"))
+    frame = _read(file)
+    left_out = list(run.held_out(int(frame["member"].iloc[0])))
+    train_R = np.flatnonzero(~np.isin(table.speakers_U, left_out))
+    x_RxD = folds.normalised(table, file.normalisation)[train_R]
+    x_SxD = folds.normalised_source(source, file.normalisation, table.x_UxD[train_R])
+    x_SxD = x_SxD[~np.isin(source.speakers_U, left_out)]
+    fake_NxD, target_N = frame[list(table.names_D)].to_numpy(np.float32), frame["target_emotion"]
+    scaler = folds.min_max(np.concatenate([x_SxD, x_RxD]))
+    kinds = {
+        "source": (x_SxD, np.zeros(len(x_SxD))),
+        "synthetic": (fake_NxD, target_N.to_numpy(str)),
+        "target": (x_RxD, table.emotions_U[train_R]),
+    }
+    parts = []
+    for rows, (x_NxD, group_N) in kinds.items():
+        scaled = [scaler.apply(x_NxD[group_N == group]) for group in np.unique(group_N)]
+        mean_D = np.mean([x.mean(axis=0) for x in scaled], axis=0)
+        deviation_D = np.mean([x.std(axis=0) for x in scaled], axis=0)
+        parts.append(
+            pd.DataFrame({"feature": table.names_D, "rows": rows, "mean": mean_D, "deviation": deviation_D})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
 def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdiv")) -> list[RowsFile]:
     """The first files of the wanted arms (else of up to three) with one fold and seed, or a single file."""
     there = list(dict.fromkeys(file.arm for file in files))

@@ -39,6 +39,7 @@ ORDER = [
     "samples",
     "figures",
     "sweep_figures",
+    "feature_figures",
     "page",
     "runs",
     "cells",
@@ -48,7 +49,7 @@ ORDER = [
 DOORS = {
     "flax": {"sergan/nets"},
     "orbax": {"sergan/checkpoint.py"},
-    "tensorflow_datasets": {"sergan/corpora/prepared.py"},
+    "tensorflow_datasets": {"sergan/corpora/prepared"},
     "opensmile": {"sergan/features.py"},
     "imblearn": {"sergan/augment.py"},
 }

@@ -27,6 +27,7 @@ SECTIONS = (
     "Speakers",
     "Confusions",
     "Real and synthetic rows",
+    "Features",
     "Training of the CycleGANs",
     "Members that diverged",
     "What was run",
@@ -304,7 +305,7 @@ def test_the_page_loads_nothing_from_elsewhere(run, page):
 def test_figures_are_described_kept_as_files_and_not_blank(run, page):
     names = {path.name for path in (run / "figures").iterdir()}
     cells = {f"confusion_{n}_{c}.png" for n in ("train", "speaker") for c in ("svm", "dnn")}
-    pairs = {f"{kind}_{n}.png" for n in ("train", "speaker") for kind in ("rows", "losses")}
+    pairs = {f"{kind}_{n}.png" for n in ("train", "speaker") for kind in ("rows", "features", "losses")}
     assert names == cells | pairs | {"uar.png"}
     images = page.images()
     assert len(images) == len(names)
@@ -350,6 +351,26 @@ def test_a_line_cut_short_by_a_crash_is_left_out(run, tmp_path):
     (tmp_path / "metrics.jsonl").write_text(text + '{"step": 700, "mem')
     page = Page(Path(report.write(tmp_path)))
     assert "Not finished yet: mean over 20 members" in page.sections["Training of the CycleGANs"]
+
+
+def test_moments_are_those_of_the_training_rows_of_an_emotion(run):
+    folder = Run(epath.Path(run))
+    corpus, source = (tables.read(run / f"{name}.parquet") for name in ("features", "source"))
+    for normalisation in ("train", "speaker"):
+        file = next(file for file in folder.synthetic() if file.normalisation == normalisation)
+        table = samples.moments(folder, file).set_index(["rows", "feature"])
+        assert set(table.index.get_level_values(0)) == {"source", "synthetic", "target"}
+        x_UxD, x_SxD = (folds.normalised(t, normalisation) for t in (corpus, source))
+        train_U = corpus.speakers_U != "emodb/03"
+        both = np.concatenate([x_SxD, x_UxD[train_U]])
+        unit_UxD = (x_UxD - both.min(axis=0)) / np.ptp(both, axis=0)
+        rows = [unit_UxD[train_U & (corpus.emotions_U == emotion)] for emotion in CLASSES]
+        for name, value in (("mean", np.mean), ("deviation", np.std)):
+            expected = np.mean([value(x, axis=0) for x in rows], axis=0)
+            found = table.loc["target"].loc[list(corpus.names_D)][name]
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+        apart = (table.loc["target"]["mean"] - table.loc["synthetic"]["mean"]).abs().mean()
+        assert apart < 0.1 * (table.loc["target"]["mean"] - table.loc["source"]["mean"]).abs().mean() + 1e-3
 
 
 def test_the_picture_shows_training_rows_on_one_scale(run):
