@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.emodb.keep import rows
+from experiments.keep import rows
 
 
 def results(amount, point, low):

@@ -1,6 +1,6 @@
-"""Keeps what finished studies found: small tables, figures, and the rows of this folder's README.
+"""Keeps what finished studies found: small tables, figures, and the rows of a README's table.
 
-python -m experiments.emodb.keep runs/emodb_study runs/emodb_study_speaker
+python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb_study_speaker
 """
 
 import sys
@@ -11,9 +11,8 @@ import pandas as pd
 from sergan import comparison, writers
 
 TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
-FIGURES = ("difference.png", "curve_all_beside.png", "rows_*.png", "sweep_*.png")
+FIGURES = ("difference.png", "curve_all_beside.png", "rows_*.png", "sweep_*.png", "features_*_wdiv.png")
 RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
-OUT = Path(__file__).parent / "results"
 
 
 def keep(run: Path, out: Path) -> str:
@@ -54,5 +53,5 @@ def _pair(row: pd.Series) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    for folder in sys.argv[1:]:
-        print(f"\n{folder}\n\n{keep(Path(folder), OUT / Path(folder).name)}")
+    for folder in sys.argv[2:]:
+        print(f"\n{folder}\n\n{keep(Path(folder), Path(sys.argv[1]) / Path(folder).name)}")
