@@ -13,9 +13,10 @@ def base() -> ml_collections.ConfigDict:
 
     c.corpus = corpus = ml_collections.ConfigDict()
     corpus.name = "emodb"
-    corpus.root = ""  # folder of the corpus as distributed; empty: the embedded table
+    corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
     corpus.table = ""  # or a feature table (npz, csv, parquet)
     corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
+    corpus.part = ""  # of iemocap "improvised" or "scripted"; empty: all
 
     c.target = target = ml_collections.ConfigDict()  # protocol "across": the corpus that is tested on
     target.name = ""
@@ -27,13 +28,15 @@ def base() -> ml_collections.ConfigDict:
     c.features = features = ml_collections.ConfigDict()
     features.set = "IS10"  # any openSMILE set by name
     features.cache = "~/.cache/sergan/features"
+    features.store = ""  # folder of prepared sets, in which decoded audio is kept; empty: it is not
     features.workers = 0  # 0: all cores
 
-    c.protocol = "speaker"  # leave one "speaker" out, one of "speaker_groups", or a speaker and a text at
-    # once ("speaker_text"); or train on corpus, test "across" on target
+    c.protocol = "speaker"  # leave one "speaker" out, one of "speaker_groups", a "session", or a speaker and
+    # a text at once ("speaker_text"); or train on corpus, test "across" on target
     c.groups = 6  # protocol "speaker_groups": how many groups of speakers
 
-    c.source = "speech"  # "speech", "corpus", or a path to audio or to a feature table
+    # "speech", "corpus", a folder of audio, a feature table, tfds:NAME, or NAME:FOLDER, a copy of a corpus
+    c.source = "speech"
     c.normalisations = ("train", "speaker")  # arms, never mixed; also "corpus" with protocol "across"
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
     c.seeds = 3  # of the DNN, for each GAN seed
@@ -66,12 +69,61 @@ def base() -> ml_collections.ConfigDict:
     dnn.learning_rate = 1e-3
     dnn.batch_size = 64
     dnn.steps = 200
+    c.dnn_alone = ml_collections.ConfigDict()  # keys of dnn that differ without the real rows
+    c.dnn_both = ml_collections.ConfigDict()  # and with real and synthetic rows
     return c
 
 
 def grid(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     """The points of every combination of values of keys of gan or hypers."""
     return tuple(dict(zip(values, point, strict=True)) for point in product(*values.values()))
+
+
+def tiny(config: ml_collections.ConfigDict) -> None:
+    """Networks, schedules, grids and repeats of a debug preset."""
+    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
+    config.gan.epochs = 4
+    config.gan.noise_pretrain_epochs = 2
+    config.gan.seeds = 1
+    config.training.log_every = 2
+    config.training.save_every = 4
+    config.seeds = 1
+    config.amount = 1.0
+    config.dnn.hidden = (8,)
+    config.dnn.steps = 20
+    config.choice.noise = (0.1, 0.3)
+    config.choice.mixup = (0.2,)
+    config.choice.C = (1e-3, 1e-2)
+    config.choice.l2 = (1e-3,)
+    config.choice.hidden = ((8,),)
+    config.choice.dropout = (0.0,)
+    config.choice.steps = (20,)
+
+
+def bao(config: ml_collections.ConfigDict) -> None:
+    """The CycleGANs of Bao et al. 2019, section 4.1."""
+    gan = config.gan
+    gan.loss = "gan"
+    gan.generator = (1000, 500, 1000)
+    gan.critic = (1000, 1000)
+    gan.classifier = (100, 100)
+    gan.residual = False
+    gan.classifier_data = "fake"
+    gan.pretrain_epochs = 10_000
+    gan.epochs = 2000
+    gan.ema_decay = 0.0
+    papers_schedule(config)
+
+
+def papers_schedule(config: ml_collections.ConfigDict) -> None:
+    """Learning rates, their decay and Adam as the papers have them."""
+    config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
+    config.gan.noise_pretrain_epochs = 500
+    config.gan.decay_epochs = 50
+    config.gan.seeds = 1
+    config.gan.adam_b1, config.gan.adam_b2, config.gan.adam_eps = 0.9, 0.999, 1e-7  # TensorFlow's own
+    config.training.log_every = 50
+    config.training.save_every = 500
 
 
 def _choice() -> ml_collections.ConfigDict:

@@ -10,7 +10,7 @@ Four classes; --config.corpus.classes="('anger','fear','happiness','neutral','sa
 
 import ml_collections
 
-from configs.common import base
+from configs.common import base, tiny
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 
@@ -48,20 +48,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _debug(config: ml_collections.ConfigDict) -> None:
+    tiny(config)
     config.target.name = "other"
     config.arms = ("moments", "adan", "wdiv")
-    config.gan.seeds = 1
-    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
-    config.gan.epochs = 4
-    config.gan.noise_pretrain_epochs = 2
-    config.training.log_every = 2
-    config.training.save_every = 4
-    config.seeds = 1
-    config.amount = 1.0
     config.curve = config.choice.amounts = (1.0, 2.0)
-    config.choice.C = (1e-3, 1e-2)
-    config.choice.l2 = (1e-3,)
-    config.choice.hidden = ((8,),)
-    config.choice.steps = (20,)
-    config.dnn.hidden = (8,)
-    config.dnn.steps = 20

@@ -9,7 +9,7 @@ plain, heads, updates_1_1, updates_1_4, corpus. All on 5 classes with train norm
 
 import ml_collections
 
-from configs.common import base, grid
+from configs.common import base, grid, tiny
 
 
 def get_config(arg: str = "default") -> ml_collections.ConfigDict:
@@ -97,13 +97,5 @@ def _corpus(config: ml_collections.ConfigDict) -> None:
 
 
 def _debug(config: ml_collections.ConfigDict) -> None:
-    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
-    config.gan.epochs = 4
-    config.gan.noise_pretrain_epochs = 2
-    config.training.log_every = 2
-    config.training.save_every = 4
-    config.seeds = 1
-    config.amount = 1.0
-    config.dnn.hidden = (8,)
-    config.dnn.steps = 20
+    tiny(config)
     config.sweep = grid(lambda_cyc=(0.5, 5.0), lambda_cls=(0.0, 2.0))

@@ -9,7 +9,7 @@ python launch.py --config=configs/emodb_study.py:debug           every code path
 
 import ml_collections
 
-from configs.common import base
+from configs.common import base, tiny
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -46,25 +46,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _debug(config: ml_collections.ConfigDict) -> None:
+    tiny(config)
     config.arms = ("noise", "mixup", "moments", "gan", "wdiv")
-    config.gan.seeds = 2
-    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
-    config.gan.epochs = 4
-    config.gan.noise_pretrain_epochs = 2
-    config.training.log_every = 2
-    config.training.save_every = 4
-    config.seeds = 2
+    config.gan.seeds = config.seeds = 2
     config.amount = 2.0
-    config.curve = (1.0, 2.0)
+    config.curve = config.choice.amounts = (1.0, 2.0)
     config.choice.speakers = 2
-    config.choice.amounts = (1.0, 2.0)
-    config.choice.noise = (0.1, 0.3)
-    config.choice.mixup = (0.2,)
-    config.choice.real_share = (0.5,)
-    config.choice.C = (1e-3, 1e-2)
-    config.choice.l2 = (1e-3,)
-    config.choice.hidden = ((8,),)
-    config.choice.dropout = (0.0,)
-    config.choice.steps = (20,)
-    config.dnn.hidden = (8,)
-    config.dnn.steps = 20

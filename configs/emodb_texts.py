@@ -6,7 +6,7 @@ python launch.py --config=configs/emodb_texts.py:debug       every code path in 
 
 import ml_collections
 
-from configs.common import base
+from configs.common import base, tiny
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -21,9 +21,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.amount = 10.0
     config.synthetic_seeds = 1
     if arg == "debug":
+        tiny(config)
         config.arms = ("moments",)
-        config.amount = 1.0
-        config.dnn.hidden = (8,)
-        config.dnn.steps = 20
-        config.seeds = 1
     return config

@@ -11,13 +11,13 @@ from typing import Any
 
 import ml_collections
 
-from configs.common import base
+from configs.common import bao, base, papers_schedule, tiny
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The default study, or one of the presets debug, paper, bao."""
     config = base()
-    presets = {"": lambda _: None, "debug": _debug, "paper": _paper, "bao": _bao}
+    presets = {"": lambda _: None, "debug": _debug, "paper": _paper, "bao": bao}
     if arg not in presets:
         raise ValueError(f"no preset {arg!r} in configs/emodb_wdiv.py; there are {', '.join(presets)[2:]}")
     presets[arg](config)
@@ -32,18 +32,12 @@ def sweep(add: Callable[..., Any]) -> None:
 
 
 def _debug(config: ml_collections.ConfigDict) -> None:
-    config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
+    tiny(config)
     config.gan.residual = False
     config.gan.pretrain_epochs = 2
-    config.gan.epochs = 4
-    config.gan.noise_pretrain_epochs = 2
-    config.gan.seeds = 1
-    config.training.log_every = 2
     config.training.save_every = 2
     config.seeds = 2
     config.amount = 2.0
-    config.dnn.hidden = (8,)
-    config.dnn.steps = 20
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:
@@ -57,27 +51,4 @@ def _paper(config: ml_collections.ConfigDict) -> None:
     gan.epochs = 2000
     gan.ema_decay = 0.0
     config.hypers.lambda_cyc = 1.0
-    _paper_schedule(config)
-
-
-def _bao(config: ml_collections.ConfigDict) -> None:
-    gan = config.gan
-    gan.loss = "gan"
-    gan.generator = (1000, 500, 1000)
-    gan.critic = (1000, 1000)
-    gan.classifier = (100, 100)
-    gan.residual = False
-    gan.classifier_data = "fake"
-    gan.pretrain_epochs = 10_000
-    gan.epochs = 2000
-    gan.ema_decay = 0.0
-    _paper_schedule(config)
-
-
-def _paper_schedule(config: ml_collections.ConfigDict) -> None:
-    config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
-    config.gan.decay_epochs = 50
-    config.gan.seeds = 1
-    config.gan.adam_b1, config.gan.adam_b2, config.gan.adam_eps = 0.9, 0.999, 1e-7  # TensorFlow's own
-    config.training.log_every = 50
-    config.training.save_every = 500
+    papers_schedule(config)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from sergan import augment
+from sergan.corpora import CORPORA
 from sergan.errors import UserError
 from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.methods import METHODS
 
 NORMALISATIONS = ("train", "speaker", "corpus")
-PROTOCOLS = ("speaker", "speaker_groups", "speaker_text", "across")
+PROTOCOLS = ("speaker", "speaker_groups", "session", "speaker_text", "across")
+PARTS = ("improvised", "scripted")
 
 
 def check(config: Any) -> None:
@@ -17,6 +19,7 @@ def check(config: Any) -> None:
     choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "normalisations": (tuple(config.normalisations), NORMALISATIONS),
         "protocol": ((config.protocol,), PROTOCOLS),
+        "corpus.part": (tuple(filter(None, [config.corpus.part])), PARTS),
         "target.dev_split": ((config.target.dev_split,), ("speaker", "clip")),
         "arms": (tuple(config.arms), (*augment.ARMS, *METHODS)),
         "gan.loss": ((config.gan.loss,), LOSSES),
@@ -31,10 +34,7 @@ def check(config: Any) -> None:
                 raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
         if len(set(values)) < len(values):
             raise UserError(f"config.{key} names one twice: {values}")
-    if config.protocol == "across" and config.target.name in ("", config.corpus.name):
-        raise UserError("config.target.name: protocol across needs the name of another corpus to test on")
-    if "corpus" in config.normalisations and config.protocol != "across":
-        raise UserError("config.normalisations: 'corpus' is for config.protocol=across, where there are two")
+    _check_corpora(config)
     positive = {
         "seeds": config.seeds,
         "gan.seeds": config.gan.seeds,
@@ -80,6 +80,27 @@ def check(config: Any) -> None:
     _in_range(positive, lambda value: value > 0, "be above 0")
     _in_range(shares, lambda value: 0 <= value < 1, "lie between 0 and 1")
     _in_range(zero_or_more, lambda value: 0 <= value < float("inf"), "be 0 or more")
+
+
+def _check_corpora(config: Any) -> None:
+    """Raises UserError for what the corpus cannot do, or what two corpora are needed for."""
+    if config.protocol == "across" and config.target.name in ("", config.corpus.name):
+        raise UserError("config.target.name: protocol across needs the name of another corpus to test on")
+    if "corpus" in config.normalisations and config.protocol != "across":
+        raise UserError("config.normalisations: 'corpus' is for config.protocol=across, where there are two")
+    name = config.corpus.name
+    sessions = [known for known, corpus in CORPORA.items() if corpus.session]
+    if config.protocol == "session" and name not in sessions:
+        raise UserError(
+            f"config.protocol: {name} has no sessions (only {', '.join(sessions)} have); use protocol "
+            "speaker or speaker_groups"
+        )
+    parts = [known for known, corpus in CORPORA.items() if corpus.part]
+    if config.corpus.part and name not in parts:
+        raise UserError(
+            f"config.corpus.part: {name} has no part {config.corpus.part} (only {', '.join(parts)} has); "
+            "leave it empty"
+        )
 
 
 def _in_range(values: dict[str, Any], right: Callable[[Any], bool], words: str) -> None:

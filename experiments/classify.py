@@ -122,7 +122,7 @@ class _Part:
         if arm == "real":
             yield Entry(both, 0.0), fixed(study.config, arm, classifier, 0.0)
         else:
-            own = fixed(study.config, arm, classifier, study.config.amount, point)
+            own = fixed(study.config, arm, classifier, study.config.amount, point, alone=True)
             yield Entry(arm, study.amount), own
             for amount in study.config.curve or (study.config.amount,):
                 setting = fixed(study.config, arm, classifier, amount, point)

@@ -24,6 +24,7 @@ from sergan.errors import UserError
 
 HARMLESS = (
     "features.cache",
+    "features.store",
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
@@ -235,18 +236,15 @@ def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
 def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:
     """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
     from experiments import study, synthesise
-    from sergan import features, synthesis
+    from sergan import inputs, synthesis
 
     synthesis.check_ending(out)
     config, _ = open_run(workdir)
     resolved = study.restore(config, workdir)
     table = resolved.source
     if source:
-        spec = config.features
         with writers.Progress("features", 1) as progress:
-            table = features.source_table(
-                source, resolved.corpus, spec.set, spec.cache, spec.workers, progress
-            )
+            table = inputs.source_table(source, resolved.corpus, study.extraction(config, progress))
     count = synthesise.synthesise_more(resolved, workdir, out, per_class, table)
     return f"{out}: {count} rows, {per_class} of each of {', '.join(resolved.classes)}"
 

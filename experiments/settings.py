@@ -38,14 +38,20 @@ class Setting:
         }
 
 
-def fixed(config: Any, arm: str, classifier: str, amount: float, point: int = 0) -> Setting:
-    """The config's own setting of a classifier with `amount` sets of an arm at a sweep's point."""
+def fixed(
+    config: Any, arm: str, classifier: str, amount: float, point: int = 0, alone: bool = False
+) -> Setting:
+    """The config's own setting of a classifier with `amount` sets of an arm at a sweep's point.
+
+    `alone` is without the real rows.
+    """
     strength = config[arm] if arm in STRENGTHS else 0.0
     if classifier == "svm":
         return Setting(point, amount, strength, config.real_share, config.svm.C, SvmSettings())
-    spec = config.dnn
-    structure = DnnSettings(tuple(spec.hidden), spec.dropout, spec.learning_rate, spec.batch_size, spec.steps)
-    return Setting(point, amount, strength, config.real_share, spec.l2, structure)
+    others = {} if arm == "real" else config.dnn_alone if alone else config.dnn_both
+    spec = dict(config.dnn) | dict(others)
+    l2, hidden = spec.pop("l2"), tuple(spec.pop("hidden"))
+    return Setting(point, amount, strength, config.real_share, l2, DnnSettings(hidden=hidden, **spec))
 
 
 def grid(config: Any, arm: str, classifier: str, points: int = 1) -> list[Setting]:

@@ -11,10 +11,11 @@ from etils import epath
 from experiments import points
 from experiments.checks import check
 from experiments.points import Point
-from sergan import features, folds, members
+from sergan import features, folds, inputs, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
+from sergan.features import Extraction
 from sergan.folds import Fold
 from sergan.gan import GanConfig
 from sergan.members import Member, View
@@ -111,22 +112,44 @@ def prepare(config: Any, progress: Any = None) -> Study:
         print(f"config.sweep: {merged} points were there before and are merged", file=sys.stderr)
     for point in swept:
         check(points.at(config, point))
-    spec = config.features
-    settings = (spec.set, spec.cache, spec.workers, progress)
+    settings = extraction(config, progress)
+    for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):
+        inputs.check_corpus(config[key].name, config[key].root, config[key].table, key)
     everything = _corpus(config, "corpus", settings)
+    own = _part(config, everything)
     if config.protocol == "across":
-        everything = tables.join(everything, _corpus(config, "target", settings))
-    corpus = _labelled(config, everything)
+        target = _corpus(config, "target", settings)
+        everything, own = tables.join(everything, target), tables.join(own, target)
+    corpus = _labelled(config, own)
     if config.source == "corpus":
-        return assemble(config, corpus, everything.unlabelled())
-    return assemble(config, corpus, features.source_table(config.source, everything, *settings))
+        return assemble(config, corpus, own.unlabelled())
+    return assemble(config, corpus, inputs.source_table(config.source, everything, settings))
 
 
-def _corpus(config: Any, key: str, settings: tuple[str, str, int, Any]) -> FeatureTable:
+def extraction(config: Any, progress: Any = None) -> Extraction:
+    """How `config.features` has rows extracted; a run folder of an older version has no store."""
+    spec = config.features
+    return Extraction(spec.set, spec.cache, spec.get("store", ""), spec.workers, progress)
+
+
+def _corpus(config: Any, key: str, settings: Extraction) -> FeatureTable:
     """The rows that `config[key]` names; where there are two corpora, with speakers "corpus/speaker"."""
     spec = config[key]
-    rows = features.corpus_table(spec.name, spec.root, spec.table, *settings, key=key)
+    rows = inputs.corpus_table(spec.name, spec.root, spec.table, settings, key)
     return tables.named(rows, spec.name) if config.protocol == "across" else rows
+
+
+def _part(config: Any, corpus: FeatureTable) -> FeatureTable:
+    """The rows of `config.corpus.part`, or all."""
+    wanted = config.corpus.part
+    if not wanted:
+        return corpus
+    part = CORPORA[config.corpus.name].part
+    assert part is not None  # see checks.check
+    rows = [i for i, clip in enumerate(corpus.ids_U.tolist()) if part(clip) == wanted]
+    if not rows:
+        raise UserError(f"config.corpus.part={wanted}: the corpus has no {wanted} clip; leave the key empty")
+    return corpus.select(rows)
 
 
 def restore(config: Any, run: epath.Path) -> Study:
@@ -176,6 +199,11 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
         return folds.loso(corpus, classes)
     if config.protocol == "speaker_groups":
         return folds.speaker_groups(corpus, config.groups, classes)
+    if config.protocol == "session":
+        session = CORPORA[config.corpus.name].session
+        assert session is not None  # see checks.check
+        session_U = np.array([session(who) for who in corpus.speakers_U.tolist()])
+        return folds.leave_out(corpus, session_U, "session", classes)
     if config.protocol == "across":
         return [_across(config, corpus, classes)[0]]
     if config.corpus.name not in CORPORA or chooses(config, points.resolve(config)):

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache as remember
 from functools import partial
 from importlib import metadata
@@ -21,15 +22,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sergan import data
-from sergan.corpora import CORPORA, tables
-from sergan.corpora.prepared import Clips, Entry, refuse
-from sergan.corpora.recordings import RATE, Recording, folder, read_audio, sampling_rate
+from sergan.corpora import prepared, tables
+from sergan.corpora.prepared import Clips, Entry
+from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, sampling_rate
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
 Progress = Callable[[int, int], Any]
 Item = TypeVar("Item")
+
+STORE = "~/tensorflow_datasets"  # of stock sets, where no other store is named
 
 _log = logging.getLogger(__name__)
 _CHUNK = 4  # clips handed to a process at a time
@@ -62,6 +64,41 @@ def feature_set(name: str) -> str:
     raise UserError(
         f"config.features.set: openSMILE has no set {name!r} (only {', '.join(known.values())}){hint}"
     )
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How rows are made of audio: with which set, and where the rows and the audio are kept.
+
+    `set_name` is given in any case. `cache`, `workers` and `progress` are those of `extract`. In the folder
+    `store` recordings are kept as prepared sets before anything is extracted; '': they are read from their
+    own files, and stock sets are in `STORE`.
+
+    Raises:
+      UserError: openSMILE has no such set.
+    """
+
+    set_name: str
+    cache: str | Path
+    store: str | Path = ""
+    workers: int = 0
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "set_name", feature_set(self.set_name))
+
+    def recordings(self, name: str, recordings: Sequence[Recording]) -> FeatureTable:
+        """Rows of recordings, kept in the store as the set `name`; raises UserError as `extract` does."""
+        if not self.store:
+            return extract(recordings, self.set_name, self.cache, self.workers, self.progress)
+        return self._clips(prepared.prepare(name, recordings, self.store, self.progress))
+
+    def stock(self, name: str) -> FeatureTable:
+        """Rows of a stock set like "tfds:crema_d"; raises UserError as `prepared.read` does."""
+        return self._clips(prepared.read(self.store or STORE, name))
+
+    def _clips(self, clips: Clips) -> FeatureTable:
+        return extract_prepared(clips, self.set_name, self.cache, self.workers, self.progress)
 
 
 def extract(
@@ -290,115 +327,3 @@ def _functionals(set_name: str, x_T: np.ndarray) -> np.ndarray:
 
 def _read(recording: Recording) -> np.ndarray:
     return read_audio(recording.path, start=recording.start, end=recording.end)
-
-
-def corpus_table(
-    name: str,
-    root: str,
-    table: str,
-    set_name: str,
-    cache: str | Path,
-    workers: int = 0,
-    progress: Progress | None = None,
-    key: str = "corpus",
-) -> FeatureTable:
-    """The labelled corpus: feature table `table`, or the audio in `root`, or the embedded table of `name`.
-
-    `key` is where the config names it. Logs how a copy of the corpus differs from the published one.
-
-    Raises:
-      UserError: an unknown corpus or set; `root` and `table` both given; no embedded table; faulty input; no
-        emotions; fewer than two speakers.
-    """
-    set_name = feature_set(set_name)
-    if root and table:
-        raise UserError(f"config.{key}.root and config.{key}.table are both given; leave one empty")
-    if not table and name not in CORPORA:
-        raise UserError(f"config.{key}.name: there is no corpus {name!r} (only {', '.join(CORPORA)})")
-    if table:
-        rows = tables.read(table)
-    elif root:
-        rows = _from_audio(name, root, set_name, cache, workers, progress)
-    else:
-        rows = _embedded(name, set_name, f"give --config.{key}.root=DIR")
-    where = table or root or f"the embedded {name}"
-    if not (rows.emotions_U != "").any():
-        raise UserError(f"{where}: no row has an emotion; a corpus needs the column emotion")
-    speakers = sorted(set(rows.speakers_U.tolist()))
-    if len(speakers) < 2:
-        raise UserError(
-            f"{where}: only one speaker ({speakers[0]}); testing on unseen speakers needs two or more"
-        )
-    return rows
-
-
-def _from_audio(
-    name: str, root: str, set_name: str, cache: str | Path, workers: int, progress: Progress | None
-) -> FeatureTable:
-    recordings = CORPORA[name].read(root)
-    different = CORPORA[name].differences(recordings)
-    if different:
-        _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
-    return extract(recordings, set_name, cache, workers, progress)
-
-
-def _embedded(name: str, set_name: str, hint: str) -> FeatureTable:
-    try:
-        return data.load(name, set_name)
-    except UserError as error:
-        raise UserError(f"{error}; {hint}") from None
-
-
-def source_table(
-    source: str,
-    corpus: FeatureTable,
-    set_name: str,
-    cache: str | Path,
-    workers: int = 0,
-    progress: Progress | None = None,
-) -> FeatureTable:
-    """The unlabelled source S: "speech" (embedded), a folder of audio, or a feature table; without emotions.
-
-    A row that is also in `corpus` gets the corpus's speaker, so that folds can leave it out with the speaker.
-
-    Raises:
-      UserError: no such source, faulty input, or other features than the corpus's.
-    """
-    set_name = feature_set(set_name)
-    path = Path(source).expanduser()
-    if source == "speech":
-        rows = _embedded(source, set_name, "give --config.source=DIR, a folder of audio")
-    elif path.is_dir():
-        rows = extract(folder(path), set_name, cache, workers, progress)
-    elif path.suffix.lower() in tables.ENDINGS:
-        rows = tables.read(path)
-    else:
-        raise UserError(
-            f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a feature "
-            f"table ({', '.join(tables.ENDINGS)})"
-        )
-    tables.check_columns(rows, corpus.names_D, f"source {source}")
-    if rows.extractor and corpus.extractor and rows.extractor != corpus.extractor:
-        _log.warning("source %s is by %s, the corpus by %s", source, rows.extractor, corpus.extractor)
-    return _with_corpus_speakers(rows, corpus, source).unlabelled()
-
-
-def _with_corpus_speakers(rows: FeatureTable, corpus: FeatureTable, source: str) -> FeatureTable:
-    speakers = {x_D.tobytes(): str(who) for x_D, who in zip(corpus.x_UxD, corpus.speakers_U, strict=True)}
-    known = [speakers.get(x_D.tobytes()) for x_D in rows.x_UxD]
-    count = sum(who is not None for who in known)
-    if not count:
-        return rows
-    own_clips = {own for own, who in zip(rows.speakers_U, known, strict=True) if who is not None}
-    others = sum(own in own_clips and who is None for own, who in zip(rows.speakers_U, known, strict=True))
-    if others:
-        raise UserError(
-            f"source {source}: {count} of its {len(known)} rows are clips of the corpus, and {others} more "
-            "are of the same folders or speakers but cannot be told from the held-out speakers' clips; use "
-            "--config.source=corpus for the corpus's own clips, or other speech"
-        )
-    _log.warning("all clips of %d speakers of source %s are the corpus's own", len(own_clips), source)
-    speakers_U = [str(own) if who is None else who for own, who in zip(rows.speakers_U, known, strict=True)]
-    return FeatureTable(
-        rows.x_UxD, rows.ids_U, np.array(speakers_U), rows.emotions_U, rows.names_D, rows.extractor
-    )

@@ -66,8 +66,20 @@ def leave_out(table: FeatureTable, group_U: np.ndarray, what: str, classes: tupl
     groups = sorted(set(group_U.tolist()))
     if len(groups) < 2:
         raise UserError(f"the corpus has one {what} ({', '.join(groups)}); leaving one out needs two or more")
+    _check_groups(table, group_U, what)
     splits = LeaveOneGroupOut().split(table.x_UxD, groups=group_U)
     return [_fold(table, i, train_R, test_R, classes) for i, (train_R, test_R) in enumerate(splits)]
+
+
+def _check_groups(table: FeatureTable, group_U: np.ndarray, what: str) -> None:
+    """Raises UserError for a speaker in two groups, who would be left out with one and train in the other."""
+    group: dict[str, str] = {}
+    for speaker, own in zip(table.speakers_U.tolist(), group_U.tolist(), strict=True):
+        if group.setdefault(speaker, own) != own:
+            raise UserError(
+                f"speaker {speaker} is in two {what}s ({group[speaker]}, {own}), so that neither can be left "
+                "out; give each speaker one, or other names to different speakers"
+            )
 
 
 def speaker_groups(table: FeatureTable, count: int, classes: tuple[str, ...]) -> list[Fold]:

@@ -14,6 +14,7 @@ ORDER = [
     "corpora",
     "data",
     "features",
+    "inputs",
     "folds",
     "augment",
     "rngs",

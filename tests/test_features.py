@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ import pytest
 import soundfile
 
 from sergan import data, features
-from sergan.corpora import emodb, tables
+from sergan.corpora import emodb
 from sergan.corpora.recordings import Recording, folder
 from sergan.errors import UserError
-from sergan.features import corpus_table, extract, feature_set, source_table
+from sergan.features import extract, feature_set
 
 ROOT = Path(__file__).parent / "data" / "emodb"
 CLIP = ROOT / "wav" / "12a02Ac.wav"
@@ -256,85 +255,6 @@ def test_another_sampling_rate_is_resampled_with_one_warning(cache, tmp_path, ca
     original = extract([Recording("x", CLIP, "s")], "eGeMAPSv02", tmp_path / "cache")
     pitch = original.names_D.index("F0semitoneFrom27.5Hz_sma3nz_amean")
     assert abs(table.x_UxD[0, pitch] - original.x_UxD[0, pitch]) < 0.1
-
-
-# corpus_table and source_table
-
-
-def test_corpus_embedded_from_audio_and_from_a_table(cache, tmp_path, caplog):
-    embedded = corpus_table("emodb", "", "", "is10", cache)
-    assert len(embedded.ids_U) == 535
-    with caplog.at_level(logging.WARNING):
-        audio = corpus_table("emodb", str(ROOT), "", "IS10", cache)
-    assert len(caplog.records) == 1
-    assert "20 files instead of 535" in caplog.text
-    tables.write(audio, tmp_path / "t.csv")
-    table = corpus_table("mine", "", str(tmp_path / "t.csv"), "IS10", cache)
-    np.testing.assert_array_equal(table.x_UxD, audio.x_UxD)
-    assert table.emotions_U.tolist() == audio.emotions_U.tolist()
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (("emo-db", "", "", "IS10"), r"corpus\.name: there is no corpus 'emo-db' \(only emodb"),
-        (("emodb", "a", "b", "IS10"), r"corpus\.root and config\.corpus\.table are both given"),
-        (("emodb", "", "", "IS09"), r"'emodb' with 'IS09'.*; give --config\.corpus\.root=DIR"),
-        (("emodb", "", "", "IS99"), r"features\.set: openSMILE has no set 'IS99'"),
-        (("emodb", "/nowhere", "", "IS10"), "/nowhere: no such folder"),
-        (("emodb", "", "/nowhere.csv", "IS10"), r"/nowhere\.csv: no such file"),
-    ],
-)
-def test_wrong_corpora(cache, arguments, message):
-    with pytest.raises(UserError, match=message):
-        corpus_table(*arguments, cache)
-
-
-def test_a_corpus_of_one_speaker(cache, tmp_path):
-    for path in (ROOT / "wav").glob("03*.wav"):
-        shutil.copy(path, tmp_path)
-    with pytest.raises(UserError, match=r"only one speaker \(emodb/03\)"):
-        corpus_table("emodb", str(tmp_path), "", "IS10", cache)
-
-
-def test_a_corpus_without_emotions(cache, tmp_path):
-    tables.write(data.load("speech", "IS10").select(slice(5)), tmp_path / "t.npz")
-    with pytest.raises(UserError, match=r"t\.npz: no row has an emotion"):
-        corpus_table("emodb", "", str(tmp_path / "t.npz"), "IS10", cache)
-
-
-def test_sources(cache, tmp_path):
-    corpus = data.load("emodb", "IS10")
-    speech = source_table("speech", corpus, "IS10", cache)
-    assert len(speech.ids_U) == 1019
-    part = speech.select(slice(3))
-    tables.write(replace(part, emotions_U=np.array(["fear"] * 3)), tmp_path / "t.parquet")
-    table = source_table(str(tmp_path / "t.parquet"), corpus, "IS10", cache)
-    np.testing.assert_array_equal(table.x_UxD, part.x_UxD)
-    assert table.emotions_U.tolist() == [""] * 3
-
-
-def test_corpus_clips_in_a_source_keep_their_speaker(cache, caplog):
-    """A folder knows nothing of EMO-DB's names; the folds must still be able to hold the speaker out."""
-    source = source_table(str(ROOT), data.load("emodb", "IS10"), "IS10", cache)
-    assert source.ids_U[0] == "emodb/wav/03a02Nc"
-    assert source.speakers_U.tolist() == [r.speaker for r in emodb.read(ROOT)]
-    assert set(source.emotions_U.tolist()) == {""}
-    assert "all clips of 1 speakers of source" in caplog.text
-
-
-def test_wrong_sources(cache, tmp_path):
-    corpus = data.load("emodb", "IS10")
-    with pytest.raises(UserError, match=r"config\.source: 'speach' is neither speech nor corpus"):
-        source_table("speach", corpus, "IS10", cache)
-    with pytest.raises(UserError, match="no wav or flac"):
-        source_table(str(tmp_path), corpus, "IS10", cache)
-    with pytest.raises(UserError, match=r"'speech' with 'IS09'.*give --config\.source=DIR"):
-        source_table("speech", corpus, "IS09", cache)
-    other = replace(corpus, names_D=("x", *corpus.names_D[1:]))
-    tables.write(other, tmp_path / "t.npz")
-    with pytest.raises(UserError, match=r"t\.npz: other feature columns.*1 missing \(.*\); 1 extra \(x\)"):
-        source_table(str(tmp_path / "t.npz"), corpus, "IS10", cache)
 
 
 def test_is10_has_four_groups_of_features():

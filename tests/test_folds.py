@@ -161,6 +161,13 @@ def test_sessions_are_left_out_one_after_another(toy):
         folds.leave_out(toy, np.full(len(toy.ids_U), "a"), "session", TOY)
 
 
+def test_a_speaker_in_two_sessions_is_refused(toy):
+    session_U = np.where(np.isin(toy.speakers_U, ["s1", "s4"]), "b", "a")
+    session_U[toy.speakers_U.tolist().index("s4")] = "c"
+    with pytest.raises(UserError, match=r"speaker s4 is in two sessions \(c, b\)"):
+        folds.leave_out(toy, session_U, "session", TOY)
+
+
 def assert_splits(table, made):
     """Every row is tested once, and never trained on with its speaker held out."""
     tested = np.sort(np.concatenate([fold.test_R for fold in made]))

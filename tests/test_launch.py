@@ -61,6 +61,7 @@ def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
         "emodb_texts.py",
         "emodb_ablations.py",
         "cross_corpus.py",
+        "iemocap.py",
     }
 
 
@@ -238,6 +239,26 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
     assert results[results.amount.isna()].uar.notna().all()
     real = results[(results.arm == "real") & (results.classifier == "svm") & results.amount.notna()]
     assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
+
+
+def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
+    """EMO-DB's speakers in the roles of IEMOCAP's."""
+    table, run = data.load("emodb", "IS10"), tmp_path / "run"
+    names = sorted(set(table.speakers_U.tolist()))
+    roles = {name: f"iemocap/Ses0{1 + i // 2}{'FM'[i % 2]}" for i, name in enumerate(names)}
+    tables.write(
+        replace(table, speakers_U=np.array([roles[name] for name in table.speakers_U.tolist()])),
+        tmp_path / "roles.parquet",
+    )
+    flags = [f"--config.corpus.table={tmp_path / 'roles.parquet'}", f"--workdir={run}"]
+    code, _, err = launch("--config=configs/iemocap.py:debug", *flags)
+    assert code == 0, err
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert len(members) == 2 * 5  # two values of lambda_cls
+    assert {m["held_out"] for m in members} == {f"iemocap/Ses0{i}F iemocap/Ses0{i}M" for i in range(1, 6)}
+    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
+    real = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
+    assert real.groupby("fold").speaker.nunique().tolist() == [2] * 5
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])

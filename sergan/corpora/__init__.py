@@ -10,18 +10,25 @@ from sergan.corpora.recordings import Recording
 
 class Corpus(NamedTuple):
     """How a corpus is read, how a copy differs from the published one (lines, none if it does not), and which
-    text a clip speaks, by its id."""
+    text a clip speaks, by its id.
+
+    `session` is the session of a speaker and `part` the part that a clip is of, by its id; None where a
+    corpus has no such thing. Without emotions it is not `labelled`, and can only be a source.
+    """
 
     read: Callable[[str | Path], list[Recording]]
     differences: Callable[[list[Recording]], list[str]]
     text: Callable[[str], str]
+    session: Callable[[str], str] | None = None
+    part: Callable[[str], str] | None = None
+    labelled: bool = True
 
 
 CORPORA = {
     "emodb": Corpus(emodb.read, emodb.differences, emodb.text),
-    "iemocap": Corpus(iemocap.read, iemocap.differences, iemocap.text),
-    "msp_improv": Corpus(msp_improv.read, msp_improv.differences, msp_improv.text),
+    "iemocap": Corpus(iemocap.read, iemocap.differences, iemocap.text, iemocap.session, iemocap.part),
+    "msp_improv": Corpus(msp_improv.read, msp_improv.differences, msp_improv.text, msp_improv.session),
     "ravdess": Corpus(ravdess.read, ravdess.differences, ravdess.text),
     "crema_d": Corpus(crema_d.read, crema_d.differences, crema_d.text),
-    "tedlium": Corpus(tedlium.read, tedlium.differences, tedlium.text),  # unlabelled
+    "tedlium": Corpus(tedlium.read, tedlium.differences, tedlium.text, labelled=False),
 }

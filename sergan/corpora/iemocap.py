@@ -55,6 +55,7 @@ PER_SPEAKER = {  # of FOUR, in its order
 IMPROVISED = 2943  # of FOUR
 
 _LABEL = re.compile(r"\[[^]]*\]\s+(\S+)\s+(\S+)(\s.*)?")  # times, turn, code, valence and the like
+_SPEAKER = re.compile(r"Ses0([1-5])[FM]", re.ASCII)
 # session, actor with the markers, dialog, take or half of the dialog, speaker, number of the turn
 _TURN = re.compile(r"Ses0([1-5])[FM]_(impro\d\d|script\d\d_\d)([a-z]?)_([FM])(\d{3}|XX\d)", re.ASCII)
 
@@ -73,11 +74,11 @@ def read(root: str | Path) -> list[Recording]:
     root = Path(root).expanduser()
     labels: dict[str, str] = {}
     paths: list[Path] = []
-    for session in _sessions(root):
-        for file in _label_files(session):
+    for place in _sessions(root):
+        for file in _label_files(place):
             for turn, code in parse(read_text(file), file).items():
                 add_label(labels, turn, code, str(file))
-        paths += audio_files(session / "sentences" / "wav", recursive=True)
+        paths += audio_files(place / "sentences" / "wav", recursive=True)
     return [
         _recording(turn, path, emotion)
         for turn, path, emotion in labelled(root, labels, by_stem(paths, root), EMOTIONS)
@@ -88,7 +89,7 @@ def _sessions(root: Path) -> list[Path]:
     """The folders of the sessions."""
     check_folder(root)
     for place in (root, root / FOLDER):
-        found = [place / f"Session{session}" for session in SESSIONS]
+        found = [place / f"Session{number}" for number in SESSIONS]
         if any(folder.is_dir() for folder in found):
             return [folder for folder in found if folder.is_dir()]
     raise UserError(
@@ -131,8 +132,22 @@ def parse(text: str, where: object) -> dict[str, str]:
 def _recording(turn: str, path: Path, emotion: str) -> Recording:
     match = _TURN.fullmatch(turn)
     assert match is not None
-    session, speaker = match[1], f"Ses0{match[1]}{match[4]}"
-    return Recording(f"iemocap/{turn}", path, f"iemocap/{speaker}", emotion, f"iemocap/{session}")
+    speaker = f"iemocap/Ses0{match[1]}{match[4]}"
+    return Recording(f"iemocap/{turn}", path, speaker, emotion, session(speaker))
+
+
+def session(speaker: str) -> str:
+    """The session of a speaker: "iemocap/Ses01F" -> "iemocap/1".
+
+    Raises:
+      UserError: a name that is not of a speaker of IEMOCAP.
+    """
+    match = _SPEAKER.fullmatch(speaker.rpartition("/")[2])
+    if match is None:
+        raise UserError(
+            f"{speaker!r} is no speaker of IEMOCAP like iemocap/Ses01F, so its session is unknown"
+        )
+    return f"iemocap/{match[1]}"
 
 
 def text(clip: str) -> str:

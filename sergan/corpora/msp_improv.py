@@ -76,10 +76,22 @@ def parse(text: str, where: object) -> dict[str, str]:
 
 
 def _recording(clip: str, path: Path, emotion: str) -> Recording:
-    speaker = clip.split("-")[3]
-    return Recording(
-        f"msp_improv/{clip}", path, f"msp_improv/{speaker}", emotion, f"msp_improv/{int(speaker[1:])}"
-    )
+    speaker = f"msp_improv/{clip.split('-')[3]}"
+    return Recording(f"msp_improv/{clip}", path, speaker, emotion, session(speaker))
+
+
+def session(speaker: str) -> str:
+    """The session of a speaker: "msp_improv/F01" -> "msp_improv/1".
+
+    Raises:
+      UserError: a name that is not of a speaker of MSP-IMPROV.
+    """
+    name = speaker.rpartition("/")[2]
+    if name not in SPEAKERS:
+        raise UserError(
+            f"{speaker!r} is no speaker of MSP-IMPROV like msp_improv/F01, so its session is unknown"
+        )
+    return f"msp_improv/{int(name[1:])}"
 
 
 def text(clip: str) -> str:

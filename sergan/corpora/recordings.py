@@ -154,6 +154,15 @@ def _is_cut(path: Path) -> bool:
     return size != unknown and size + 8 > path.stat().st_size
 
 
+def refuse(faults: Sequence[str], total: int) -> None:
+    """Raises UserError naming the first five faulty files, if there are any."""
+    if not faults:
+        return
+    head = f"{len(faults)} of {total} audio files cannot be used\n" if len(faults) > 1 else ""
+    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+    raise UserError(head + "; ".join(faults[:5]) + more)
+
+
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
     """Sorted wav and flac files of a folder, endings in any case, without hidden ones (`.x`, `._x`).
 
@@ -318,8 +327,8 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _inside(path: Path, root: Path) -> str:
-    """The path in a folder, as messages name it."""
-    return path.relative_to(root).as_posix()
+    """The path as messages name it: that in the folder, or the whole one of a file elsewhere."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def check_ids(recordings: list[Recording], root: Path) -> None:

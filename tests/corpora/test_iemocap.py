@@ -246,6 +246,14 @@ def test_text_and_part(turn, text, part):
     assert iemocap.part(f"iemocap/{turn}") == part
 
 
+def test_session():
+    session = CORPORA["iemocap"].session
+    assert session("iemocap/Ses03M") == "iemocap/3"
+    for wrong in ("iemocap/Ses06M", "s1", "iemocap/Ses03M/x"):
+        with pytest.raises(UserError, match=f"'{wrong}' is no speaker of IEMOCAP"):
+            session(wrong)
+
+
 def whole():
     """Recordings in the published numbers: first improvised ones, then scripted."""
     rows = [

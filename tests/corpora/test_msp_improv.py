@@ -195,6 +195,13 @@ def test_text_is_the_sentence():
     assert CORPORA["msp_improv"].text("msp_improv/MSP-IMPROV-S20S-M06-T-FM12") == "S20"
 
 
+def test_session():
+    session = CORPORA["msp_improv"].session
+    assert session("msp_improv/F01") == session("msp_improv/M01") == "msp_improv/1"
+    with pytest.raises(UserError, match="'msp_improv/F07' is no speaker of MSP-IMPROV"):
+        session("msp_improv/F07")
+
+
 def whole():
     """Recordings in the published numbers."""
     emotions = [word for word, count in msp_improv.PER_EMOTION.items() for _ in range(count)]

@@ -19,7 +19,7 @@ import soxr
 
 from sergan import features
 from sergan.corpora import emodb, prepared
-from sergan.corpora.prepared import prepare, read, stock
+from sergan.corpora.prepared import builder, prepare, read, sets, stock
 from sergan.corpora.recordings import Recording, read_audio
 from sergan.errors import UserError
 
@@ -33,7 +33,7 @@ def store(tmp_path_factory):
     """A store with the twenty clips in shards of about six."""
     place = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepared, "SHARD", 300_000)
+        patch.setattr(builder, "SHARD", 300_000)
         prepare(NAME, EMODB, place)
     return place
 
@@ -98,7 +98,7 @@ def test_order_is_that_of_the_recordings(tmp_path):
 
 
 def test_entries_need_no_audio(store, monkeypatch):
-    monkeypatch.setattr(prepared, "_open", refuse_audio)
+    monkeypatch.setattr(sets, "_open", refuse_audio)
     entries = read(store, NAME).entries()
     assert [(e.id, e.speaker, e.emotion) for e in entries] == [(r.id, r.speaker, r.emotion) for r in EMODB]
     assert len({entry.sha256 for entry in entries}) == 20
@@ -158,7 +158,7 @@ def test_other_programs_can_read_a_set(store):
 
 
 def test_a_second_call_reads_no_audio(store, monkeypatch):
-    monkeypatch.setattr(prepared, "read_audio", refuse_audio)
+    monkeypatch.setattr(builder, "read_audio", refuse_audio)
     assert len(prepare(NAME, EMODB, store)) == 20
 
 
@@ -167,7 +167,7 @@ def test_a_moved_corpus_is_the_same(tmp_path, monkeypatch):
     prepare("noise", recordings, tmp_path / "store")
     (tmp_path / "noise").rename(tmp_path / "moved")
     moved = [replace(r, path=tmp_path / "moved" / r.path.name) for r in recordings]
-    monkeypatch.setattr(prepared, "read_audio", refuse_audio)
+    monkeypatch.setattr(builder, "read_audio", refuse_audio)
     assert len(prepare("noise", moved, tmp_path / "store")) == 3
 
 
@@ -206,7 +206,7 @@ def test_other_recordings_are_prepared_anew_with_a_warning(tmp_path, caplog, cha
 KILLED = """
 import sys
 from pathlib import Path
-from sergan.corpora import prepared
+from sergan.corpora.prepared import builder, prepare
 from sergan.corpora.recordings import folder
 
 def progress(done, total):
@@ -214,8 +214,8 @@ def progress(done, total):
         print("now", flush=True)
         sys.stdin.read()
 
-prepared.SHARD = 64000
-prepared.prepare("noise", folder(sys.argv[1]), sys.argv[2], progress)
+builder.SHARD = 64000
+prepare("noise", folder(sys.argv[1]), sys.argv[2], progress)
 """
 
 
@@ -291,6 +291,8 @@ def test_wrong_calls(tmp_path, store):
         prepare("../noise", recordings, tmp_path)
     with pytest.raises(UserError, match="are both 'noise/0000'"):
         prepare("noise", recordings[:1] * 2, tmp_path)
+    with pytest.raises(UserError, match=rf"{tmp_path}/noise/0000\.wav and .* are both 'noise/0000'"):
+        prepare("noise", recordings[:1] * 2, tmp_path / "store")
     with pytest.raises(UserError, match=r"no set 'sergan_emo_db' of version 1\.0\.0 \(only sergan_emodb\)"):
         read(store, "sergan_emo_db")
     recordings[1].path.unlink()
@@ -338,14 +340,14 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     """2000 clips are 12.8 MB of samples, as int16; a shard is 1 MB."""
     recordings = noise(tmp_path / "noise", 2000)
     prepare("warm", recordings[:3], tmp_path)  # imports are not counted
-    monkeypatch.setattr(prepared, "SHARD", 1 << 20)
+    monkeypatch.setattr(builder, "SHARD", 1 << 20)
     bound = 6e6
     clips, writing = peak(lambda: prepare("noise", recordings, tmp_path))
     assert writing < bound
     total, reading = peak(lambda: sum(clip.pcm_T.nbytes for clip in clips))
     assert total == 2000 * 6400 > 2 * bound
     assert reading < bound / 6
-    monkeypatch.setattr(prepared, "SHARD", 1 << 30)
+    monkeypatch.setattr(builder, "SHARD", 1 << 30)
     assert peak(lambda: prepare("whole", recordings[:1000], tmp_path))[1] > bound
 
 
@@ -473,7 +475,7 @@ def test_preparing_prints_nothing(tmp_path, capfd):
 
 
 def test_a_stock_set_without_tensorflow(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(stock.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"^tfds:crema_d: .*TensorFlow; pip install -r requirements-tf\.txt$"):
         read(tmp_path, "tfds:crema_d")
     assert (ROOT / "requirements-tf.txt").exists()
@@ -497,9 +499,9 @@ def fake(monkeypatch, features, splits):
             as_data_source=lambda: splits,
         )
 
-    monkeypatch.setattr(prepared.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setattr(stock.importlib.util, "find_spec", lambda _: True)
     monkeypatch.setattr(tfds, "builder", builder)
-    prepared._opened.cache_clear()
+    stock._opened.cache_clear()
 
 
 def samples(count=4000, dtype=np.int64):
@@ -523,7 +525,7 @@ def test_a_stock_set(tmp_path, monkeypatch):
     assert len({entry.sha256 for entry in clips.entries()}) == 2
     assert pickle.loads(pickle.dumps(clips)) == clips
     fake(monkeypatch, kinds, {"train": rows})
-    table = features.extract_prepared(stock("fake", tmp_path), "IS09", tmp_path, workers=1)
+    table = features.extract_prepared(read(tmp_path, "tfds:fake"), "IS09", tmp_path, workers=1)
     assert table.emotions_U.tolist() == ["fear", "anger"]
 
 
@@ -531,7 +533,7 @@ def test_a_stock_set_without_labels_and_at_another_rate(tmp_path, monkeypatch):
     kinds = {"voice": SimpleNamespace(sample_rate=48000), "speaker": Label()}
     rows = [{"voice": samples(9000, np.int16), "speaker": 1}, {"voice": samples(6000)}]
     fake(monkeypatch, kinds, {"train": rows[:1], "test": rows[1:]})
-    first, second = stock("fake", tmp_path)
+    first, second = read(tmp_path, "tfds:fake")
     assert (first.id, first.speaker, first.emotion) == ("fake/train-000000", "fake/fear", "")
     assert (second.id, second.speaker) == ("fake/test-000000", "")
     assert (len(first.pcm_T), len(second.pcm_T)) == (3000, 2000)
@@ -549,13 +551,13 @@ def test_a_stock_set_without_labels_and_at_another_rate(tmp_path, monkeypatch):
 def test_stock_audio_that_is_refused(tmp_path, monkeypatch, rate, values, message):
     fake(monkeypatch, {"audio": SimpleNamespace(sample_rate=rate)}, {"train": [{"audio": values}]})
     with pytest.raises(UserError, match=f"^tfds:fake: .*{message}"):
-        stock("fake", tmp_path)[0]
+        read(tmp_path, "tfds:fake")[0]
 
 
 def test_wrong_stock_sets(tmp_path, monkeypatch):
     fake(monkeypatch, {"image": 0}, {"train": [{"image": 0}]})
     with pytest.raises(UserError, match=r"^tfds:fake: has no audio \(only image\)"):
-        stock("fake", tmp_path)[0]
+        read(tmp_path, "tfds:fake")[0]
     with pytest.raises(UserError, match=r"^tfds:creme_d: tensorflow-datasets has no such set"):
         read(tmp_path, "tfds:creme_d")
     import tensorflow_datasets as tfds

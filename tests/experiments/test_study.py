@@ -11,7 +11,7 @@ import soundfile
 from configs import emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import study
+from experiments import run, study
 from sergan import data
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -72,7 +72,11 @@ def refused(config, match):
         ("sweep", ({"epochs": 3},), "config.gan.epochs comes to 3 steps"),
         ("sweep", ({"lr_g": 1.0}, {"lr_c": 1.0}), "config.sweep: each point names the same keys, not lr_c"),
         ("choice.speakers", -1, "config.choice.speakers must be 0 or more"),
-        ("protocol", "session", "config.protocol: 'session' is none of speaker, speaker_groups"),
+        ("protocol", "text", "config.protocol: 'text' is none of speaker, speaker_groups, session"),
+        ("protocol", "session", r"config.protocol: emodb has no sessions \(only iemocap, msp_improv have\)"),
+        ("corpus.part", "improvised", r"config.corpus.part: emodb has no part improvised \(only iemocap"),
+        ("corpus.part", "read", "config.corpus.part: 'read' is none of improvised, scripted"),
+        ("corpus.name", "tedlium", "config.corpus.name: tedlium has no emotions; use it as config.source=te"),
         ("protocol", "across", "config.target.name: protocol across needs the name of another corpus"),
         ("normalisations", ("corpus",), "'corpus' is for config.protocol=across"),
         ("target.dev_share", 1.0, "config.target.dev_share must lie between 0 and 1"),
@@ -104,6 +108,9 @@ def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, to
     refused(config, "ravdess.* give --config.target.root=DIR")
     config.target.name = "ravdes"
     refused(config, "config.target.name: there is no corpus 'ravdes'")
+    config.target.name, config.corpus.root = "tedlium", "/no/such/folder"
+    refused(config, "config.target.name: tedlium has no emotions; use it as config.source=tedlium:FOLDER")
+    config.target.name, config.corpus.root = "ravdes", ""
     tables.write(toy, tmp_path / "toy.csv")
     config.target.table = str(tmp_path / "toy.csv")
     refused(config, "the second corpus: other feature columns .*1582 missing")
@@ -179,6 +186,121 @@ def test_one_speaker_is_refused(config, clips):
     config.corpus.root = str(clips)
     config.corpus.classes = ()
     refused(config, "one speaker")
+
+
+def test_a_run_folder_of_an_older_version_names_no_store(config):
+    assert run._differences({"features": {"set": "IS10"}}, config.to_dict()) == []
+    config.features.store = "somewhere"
+    assert study.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
+    del config.features["store"]
+    assert study.extraction(config).store == ""
+
+
+def acted(toy, config, tmp_path):
+    """The toy corpus with IEMOCAP's names: four speakers of two sessions, half of each improvised."""
+    who = {"s1": "Ses01F", "s2": "Ses01M", "s3": "Ses02F", "s4": "Ses02M"}
+    names = [who[speaker] for speaker in toy.speakers_U.tolist()]
+    scenes = ["impro01", "script01_1"]
+    table = replace(
+        toy,
+        speakers_U=np.array([f"iemocap/{name}" for name in names]),
+        ids_U=np.array([f"iemocap/{w}_{scenes[i % 2]}_{w[-1]}{i:03d}" for i, w in enumerate(names)]),
+    )
+    tables.write(table, tmp_path / "acted.parquet")
+    tables.write(replace(toy, x_UxD=toy.x_UxD + 1), tmp_path / "speech.parquet")
+    config.update_from_flattened_dict(
+        {
+            "corpus.name": "iemocap",
+            "corpus.table": str(tmp_path / "acted.parquet"),
+            "corpus.classes": (),
+            "source": str(tmp_path / "speech.parquet"),
+            "amount": 0.0,
+        }
+    )
+    return table
+
+
+def test_one_session_is_left_out(config, tmp_path, toy):
+    table = acted(toy, config, tmp_path)
+    config.protocol = "session"
+    made = study.prepare(config)
+    assert [fold.held_out for fold in made.folds] == [
+        ("iemocap/Ses01F", "iemocap/Ses01M"),
+        ("iemocap/Ses02F", "iemocap/Ses02M"),
+    ]
+    tables.write(replace(table, speakers_U=toy.speakers_U), tmp_path / "acted.parquet")
+    refused(config, "'s1' is no speaker of IEMOCAP like iemocap/Ses01F")
+
+
+def test_a_part_of_the_corpus(config, tmp_path, toy):
+    table = acted(toy, config, tmp_path)
+    config.corpus.part = "improvised"
+    made = study.prepare(config)
+    assert made.corpus.ids_U.tolist() == [clip for clip in table.ids_U.tolist() if "impro" in clip]
+    config.source = "corpus"
+    assert study.prepare(config).source.ids_U.tolist() == made.corpus.ids_U.tolist()
+    tables.write(table.select(np.arange(1, 64, 2)), tmp_path / "acted.parquet")
+    refused(config, "config.corpus.part=improvised: the corpus has no improvised clip")
+
+
+def test_the_other_part_as_a_source_is_held_out_with_its_speakers(config, tmp_path, toy):
+    """Its rows are no rows of the study, but said by speakers that are tested."""
+    table = acted(toy, config, tmp_path)
+    config.corpus.part = "improvised"
+    config.normalisations = ("train",)
+    scripted = table.select(np.arange(1, 64, 2))
+    tables.write(replace(scripted, speakers_U=np.full(32, "scripted")), tmp_path / "speech.parquet")
+    made = study.prepare(config)
+    assert made.source.speakers_U.tolist() == scripted.speakers_U.tolist()
+    for member in made.members:
+        heard = made.source.speakers_U[made.view(member).source_R]
+        assert len(heard) == 24 and made.folds[member.fold].held_out[0] not in heard
+
+
+@pytest.fixture
+def to_ravdess(config, tmp_path):
+    """EMO-DB to 32 clips of noise with RAVDESS's names: four actors, two classes."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "RAVDESS").mkdir()
+    for actor in range(1, 5):
+        for i in range(8):
+            name = f"03-01-{('04', '05')[i % 2]}-01-0{1 + i // 4}-0{1 + i // 2 % 2}-{actor:02}.wav"
+            soundfile.write(tmp_path / "RAVDESS" / name, rng.normal(0, 0.1, 4800), 16000)
+    config.update_from_flattened_dict(
+        {"protocol": "across", "target.name": "ravdess", "target.root": str(tmp_path / "RAVDESS")}
+    )
+    config.update_from_flattened_dict({"corpus.classes": ("anger", "sadness"), "amount": 0.0})
+    config.normalisations = ("train",)
+    return config
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_clips_of_the_target_in_the_source_never_train(to_ravdess, tmp_path, store):
+    """A folder of the target's clips under other names, as another format, and one of other speech."""
+    config, place = to_ravdess, tmp_path / "speech"
+    config.features.store = str(tmp_path / "store") if store else ""
+    for name in ("a", "b"):
+        (place / name).mkdir(parents=True)
+    for i, clip in enumerate(sorted((tmp_path / "RAVDESS").iterdir())[::3]):
+        soundfile.write(place / "a" / f"{i}.flac", *soundfile.read(clip, dtype="int16"))
+    for i in range(5):
+        noise = np.random.default_rng(100 + i).normal(0, 0.1, 4800)
+        soundfile.write(place / "b" / f"{i}.wav", noise, 16000)
+    config.source = str(place)
+    made = study.prepare(config)
+    assert {who for who in made.source.speakers_U.tolist() if "ravdess" in who} == {
+        f"ravdess/0{actor}" for actor in range(1, 5)
+    }
+    assert made.members
+    for member in made.members:
+        assert set(made.source.speakers_U[made.view(member).source_R].tolist()) == {"speech/b"}
+    shutil.move(place / "b" / "0.wav", place / "a" / "other.wav")
+    refused(config, "11 of its 16 rows are clips of the corpus, and 1 more are of the same folders")
+
+
+def test_the_target_itself_is_no_source(to_ravdess, tmp_path):
+    to_ravdess.source = f"ravdess:{tmp_path / 'RAVDESS'}"
+    refused(to_ravdess, "the source has 0|needs 0 synthetic rows")
 
 
 def test_the_corpus_as_its_own_source_is_every_clip_of_the_training_speakers(config):

@@ -1,0 +1,149 @@
+"""What a study starts from: the rows of a labelled corpus, and those of unlabelled speech."""
+
+import hashlib
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sergan import data
+from sergan.corpora import CORPORA, prepared, tables
+from sergan.corpora.recordings import folder
+from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError
+from sergan.features import Extraction
+
+_log = logging.getLogger(__name__)
+
+
+def check_corpus(name: str, root: str, table: str, key: str) -> None:
+    """Raises UserError for a corpus that cannot be one, before anything is read; see `corpus_table`."""
+    if root and table:
+        raise UserError(f"config.{key}.root and config.{key}.table are both given; leave one empty")
+    if table:
+        return
+    if name in CORPORA and not CORPORA[name].labelled:
+        raise UserError(f"config.{key}.name: {name} has no emotions; use it as config.source={name}:FOLDER")
+    if name not in CORPORA and not root.startswith(prepared.PREFIX):
+        raise UserError(f"config.{key}.name: there is no corpus {name!r} (only {', '.join(CORPORA)})")
+
+
+def corpus_table(
+    name: str, root: str, table: str, extraction: Extraction, key: str = "corpus"
+) -> FeatureTable:
+    """The labelled corpus: feature table `table`, or the audio in `root`, or the embedded table of `name`.
+
+    `root` is the folder of the corpus as distributed, or a stock set like "tfds:crema_d". `key` is where the
+    config names it. Logs how a copy of the corpus differs from the published one.
+
+    Raises:
+      UserError: an unknown corpus, or one without emotions; `root` and `table` both given; no embedded table;
+        faulty input; no emotions; fewer than two speakers.
+    """
+    check_corpus(name, root, table, key)
+    if table:
+        rows = tables.read(table)
+    elif root.startswith(prepared.PREFIX):
+        rows = extraction.stock(root)
+    elif root:
+        rows = _distributed(name, root, extraction)
+    else:
+        rows = _embedded(name, extraction, f"give --config.{key}.root=DIR")
+    where = table or root or f"the embedded {name}"
+    if not (rows.emotions_U != "").any():
+        raise UserError(f"{where}: no row has an emotion; a corpus needs the column emotion")
+    speakers = sorted(set(rows.speakers_U.tolist()))
+    if len(speakers) < 2:
+        raise UserError(
+            f"{where}: only one speaker ({speakers[0]}); testing on unseen speakers needs two or more"
+        )
+    return rows
+
+
+def _distributed(name: str, root: str, extraction: Extraction) -> FeatureTable:
+    """Rows of a copy of a corpus."""
+    recordings = CORPORA[name].read(root)
+    different = CORPORA[name].differences(recordings)
+    if different:
+        _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
+    return extraction.recordings(f"sergan_{name}", recordings)
+
+
+def _embedded(name: str, extraction: Extraction, hint: str) -> FeatureTable:
+    try:
+        return data.load(name, extraction.set_name)
+    except UserError as error:
+        raise UserError(f"{error}; {hint}") from None
+
+
+def source_table(source: str, corpus: FeatureTable, extraction: Extraction) -> FeatureTable:
+    """The unlabelled source S, without emotions.
+
+    `source` is "speech" (embedded), a stock set like "tfds:librispeech", a corpus as distributed like
+    "tedlium:FOLDER", any folder of audio, or a feature table. A row that is also in `corpus` gets the
+    corpus's speaker, so that folds can leave it out with the speaker.
+
+    Raises:
+      UserError: no such source, faulty input, or other features than the corpus's; clips of the corpus among
+        others that are of the same speakers or folders.
+    """
+    rows = _source_rows(source, extraction)
+    tables.check_columns(rows, corpus.names_D, f"source {source}")
+    if rows.extractor and corpus.extractor and rows.extractor != corpus.extractor:
+        _log.warning("source %s is by %s, the corpus by %s", source, rows.extractor, corpus.extractor)
+    return _with_corpus_speakers(rows, corpus, source).unlabelled()
+
+
+def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
+    """Rows of the source as they are where it comes from."""
+    path = Path(source).expanduser()
+    name, _, root = source.partition(":")
+    if source == "speech":
+        return _embedded(source, extraction, "give --config.source=DIR, a folder of audio")
+    if source.startswith(prepared.PREFIX):
+        return extraction.stock(source)
+    if root and name in CORPORA:
+        return _distributed(name, root, extraction)
+    if path.is_dir():
+        return extraction.recordings(_set_name(path), folder(path))
+    if path.suffix.lower() in tables.ENDINGS:
+        return tables.read(path)
+    raise UserError(
+        f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a feature table "
+        f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
+    )
+
+
+def _set_name(path: Path) -> str:
+    """The prepared set of a folder: its name in small letters, and a digest that parts it from others."""
+    path = path.resolve()
+    words = re.findall("[a-z0-9]+", path.name.lower())
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    return "_".join(["sergan", *words, digest])
+
+
+def _with_corpus_speakers(rows: FeatureTable, corpus: FeatureTable, source: str) -> FeatureTable:
+    """The rows, those that are also in the corpus with the speakers that they have there.
+
+    Rows are compared, not files, so that a clip is known in any container. Speakers whose clips have the same
+    speaker in the corpus are left out by that name, whether the corpus has all of their clips or not.
+    """
+    speakers = {x_D.tobytes(): str(who) for x_D, who in zip(corpus.x_UxD, corpus.speakers_U, strict=True)}
+    known = [speakers.get(x_D.tobytes()) for x_D in rows.x_UxD]
+    count = sum(who is not None for who in known)
+    if not count:
+        return rows
+    pairs = [(str(own), who) for own, who in zip(rows.speakers_U, known, strict=True)]
+    renamed = {own for own, who in pairs if who not in (None, own)}
+    others = sum(own in renamed and who is None for own, who in pairs)
+    if others:
+        raise UserError(
+            f"source {source}: {count} of its {len(known)} rows are clips of the corpus, and {others} more "
+            "are of the same folders or speakers but cannot be told from the held-out speakers' clips; use "
+            "--config.source=corpus for the corpus's own clips, or other speech"
+        )
+    what = f"{count} of {len(known)} rows are clips of the corpus, and are left out with their speakers"
+    _log.warning("source %s: %s", source, what)
+    return replace(rows, speakers_U=np.array([own if who is None else who for own, who in pairs]))
