@@ -84,6 +84,7 @@ def tiny(config: ml_collections.ConfigDict) -> None:
     config.gan.generator = config.gan.critic = config.gan.classifier = (8,)
     config.gan.epochs = 4
     config.gan.noise_pretrain_epochs = 2
+    config.gan.noise_epochs = 4
     config.gan.seeds = 1
     config.training.log_every = 2
     config.training.save_every = 4
@@ -118,7 +119,7 @@ def bao(config: ml_collections.ConfigDict) -> None:
 def papers_schedule(config: ml_collections.ConfigDict) -> None:
     """Learning rates, their decay and Adam as the papers have them."""
     config.hypers.lr_g = config.hypers.lr_c = config.hypers.lr_cls = 2e-4
-    config.gan.noise_pretrain_epochs = 500
+    config.gan.noise_pretrain_epochs, config.gan.noise_epochs, config.gan.noise_rate = 500, 2000, 1.0
     config.gan.decay_epochs = 50
     config.gan.seeds = 1
     config.gan.adam_b1, config.gan.adam_b2, config.gan.adam_eps = 0.9, 0.999, 1e-7  # TensorFlow's own
@@ -166,7 +167,9 @@ def _gan() -> ml_collections.ConfigDict:
     gan.adam_eps = 1e-6  # damps what rounding makes of gradients near 0
     gan.ema_decay = 0.9
     gan.pretrain_epochs = 0  # a residual generator starts as the identity: nothing is left to reconstruct
-    gan.noise_pretrain_epochs = 40  # of the baselines that make rows from noise
+    gan.noise_pretrain_epochs = 400  # of the baselines that make rows from noise, which have more to learn
+    gan.noise_epochs = 1000
+    gan.noise_rate = 3.0  # times hypers' learning rates
     gan.epochs = 200  # an epoch is a pass over the rows of one emotion
     gan.decay_epochs = 25
     gan.decay_factor = 0.8

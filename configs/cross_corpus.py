@@ -32,6 +32,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.choice.amounts = (1.0, 3.0, 10.0)
     config.distances = True
     config.synthetic_seeds = 1
+    if arg.startswith("ravdess"):  # an epoch has three steps instead of one
+        config.gan.epochs, config.gan.decay_epochs = 80, 10
+        config.gan.noise_pretrain_epochs, config.gan.noise_epochs = 140, 320
     if arg == "ravdess_to_emodb":
         config.corpus.name, config.target.name = "ravdess", "emodb"
         config.curve = config.choice.amounts = (1.0, 3.0)  # ten sets need more rows than S has

@@ -40,6 +40,8 @@ def check(config: Any) -> None:
         "gan.seeds": config.gan.seeds,
         "gan.batch_size": config.gan.batch_size,
         "gan.epochs": config.gan.epochs,
+        "gan.noise_epochs": config.gan.noise_epochs,
+        "gan.noise_rate": config.gan.noise_rate,
         "gan.decay_epochs": config.gan.decay_epochs,
         "gan.generator_updates": config.gan.generator_updates,
         "gan.critic_updates": config.gan.critic_updates,

@@ -273,6 +273,7 @@ def gan_config(
     steps = {
         "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
         "gan.noise_pretrain_epochs": gan.noise_pretrain_epochs * epoch,
+        "gan.noise_epochs": gan.noise_epochs * epoch,
         "gan.epochs": gan.epochs * epoch,
         "training.save_every": config.training.save_every,
     }
@@ -306,6 +307,8 @@ def gan_config(
         ema_decay=gan.ema_decay,
         pretrain_steps=gan.pretrain_epochs * epoch,
         noise_pretrain_steps=gan.noise_pretrain_epochs * epoch,
+        noise_steps=gan.noise_epochs * epoch,
+        noise_rate=gan.noise_rate,
         steps=gan.epochs * epoch,
         decay_steps=gan.decay_epochs * epoch,
         decay_factor=gan.decay_factor,

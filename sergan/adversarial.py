@@ -89,7 +89,8 @@ def make_pretrain_step(config: GanConfig) -> Step:
         _, t_KxBxD = gan.batch(config, data, rngs.stream(key, "batch"))
         grads, loss_K = jax.grad(loss, has_aux=True)(state.params["gen"], t_KxBxD)
         norm = optax.tree.norm(grads)
-        state = gan.update(config, state, "gen", grads, hypers.lr_g, jnp.isfinite(norm))
+        rate = hypers.lr_g * config.noise_rate
+        state = gan.update(config, state, "gen", grads, rate, jnp.isfinite(norm))
         state = state._replace(ema=gan.where(state.finite, state.params["gen"], state.ema))
         metrics = {"reconstruction": loss_K, "grad_gen": jnp.full(config.emotions, norm)}
         return state._replace(step=state.step + state.finite), metrics
@@ -116,7 +117,7 @@ def make_step(config: GanConfig) -> Step:
         _, t_KxBxD = gan.batch(config, data, rngs.stream(key, "batch"))
         grad = jax.grad(generator_loss, has_aux=True)
         grads, metrics = grad(state.params["gen"], state.params, t_KxBxD, rngs.stream(key, "noise"), hypers)
-        norm, rate = optax.tree.norm(grads), gan.decay(config, state.step)
+        norm, rate = optax.tree.norm(grads), _rate(config, state.step)
         codes = _real(config, net, state.params["gen"], t_KxBxD)
         state = gan.update(config, state, "gen", grads, hypers.lr_g * rate, jnp.isfinite(norm))
         if net.cls:
@@ -131,7 +132,7 @@ def make_step(config: GanConfig) -> Step:
         _, t_KxBxD = gan.batch(config, data, rngs.stream(key, "batch"))
         grad = jax.grad(critic_loss, has_aux=True)
         grads, metrics = grad(state.params["critic"], state.params["gen"], t_KxBxD, key, hypers)
-        norm, rate = optax.tree.norm(grads), hypers.lr_c * gan.decay(config, state.step)
+        norm, rate = optax.tree.norm(grads), hypers.lr_c * _rate(config, state.step)
         state = gan.update(config, state, "critic", grads, rate, jnp.isfinite(norm))
         return state, metrics | {"grad_critic": jnp.full(config.emotions, norm)}
 
@@ -146,6 +147,10 @@ def transfer(config: GanConfig, gen: Any, key: jax.Array, x_BxD: jax.Array) -> j
 
 def _coded(config: GanConfig) -> bool:
     return config.loss in ("adan", "wadan")
+
+
+def _rate(config: GanConfig, step: jax.Array) -> jax.Array:
+    return config.noise_rate * gan.decay(config, step)
 
 
 def _prior(config: GanConfig, key: jax.Array, count: int) -> jax.Array:

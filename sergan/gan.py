@@ -42,8 +42,10 @@ class GanConfig:
     adam_eps: float
     ema_decay: float
     pretrain_steps: int
-    noise_pretrain_steps: int  # of the methods that make rows from noise
     steps: int  # after pre-training
+    noise_pretrain_steps: int  # both numbers of steps of the methods that make rows from noise,
+    noise_steps: int
+    noise_rate: float  # and how many times faster these learn
     decay_steps: int
     decay_factor: float
     decay_floor: float

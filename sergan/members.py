@@ -68,8 +68,9 @@ def plan(
     members: list[Member] = []
 
     def program(gan: GanConfig, loss: str) -> GanConfig:
-        steps = gan.noise_pretrain_steps if loss in adversarial.KINDS else gan.pretrain_steps
-        return replace(gan, loss=loss, pretrain_steps=steps)
+        if loss not in adversarial.KINDS:
+            return replace(gan, loss=loss)
+        return replace(gan, loss=loss, pretrain_steps=gan.noise_pretrain_steps, steps=gan.noise_steps)
 
     for loss, normalisation in product(losses, normalisations):
         for (point, (gan, values)), seed in product(enumerate(points), range(seeds)):

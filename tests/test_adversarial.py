@@ -104,6 +104,22 @@ def test_the_arms_are_their_methods():
 def test_pre_training_of_the_baselines_has_a_length_of_its_own(toy):
     from sergan.folds import loso
 
-    gan = replace(CONFIG, pretrain_steps=3, noise_pretrain_steps=7)
+    gan = replace(CONFIG, pretrain_steps=3, noise_pretrain_steps=7, noise_steps=9)
     made = members.plan(("wdiv", "adan"), ("train",), loso(toy, CLASSES), 1, [(gan, {})])
-    assert {(m.gan.loss, m.gan.pretrain_steps) for m in made} == {("wdiv", 3), ("adan", 7)}
+    steps = {(m.gan.loss, m.gan.pretrain_steps, m.gan.steps) for m in made}
+    assert steps == {("wdiv", 3, 20), ("adan", 7, 9)}
+
+
+@pytest.mark.parametrize("kind", ["sahu_cgan", "wadan"])
+def test_the_baselines_have_a_rate_of_their_own(toy, kind):
+    plan, views, source = group(toy, lr_cls=0.0)
+    start = jax.device_get(members.init(replace(CONFIG, loss=kind), plan).params)
+    for rate, phase in ((0.0, "train"), (0.0, "pretrain"), (2.0, "train"), (2.0, "pretrain")):
+        config = replace(CONFIG, loss=kind, noise_rate=rate)
+        state, _ = trained(config, plan, views, source, toy.x_UxD, 1, phase)
+        moved = max(
+            float(np.abs(a - b).max())
+            for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(start), strict=True)
+        )
+        updates = 1 if phase == "pretrain" else CONFIG.generator_updates  # Adam's first steps are the rate
+        assert moved == pytest.approx(rate * 5e-4 * updates, rel=0.2)
