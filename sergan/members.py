@@ -69,8 +69,14 @@ def plan(
 
     def program(gan: GanConfig, loss: str) -> GanConfig:
         if loss not in adversarial.KINDS:
-            return replace(gan, loss=loss)
-        return replace(gan, loss=loss, pretrain_steps=gan.noise_pretrain_steps, steps=gan.noise_steps)
+            return replace(gan, loss=loss, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
+        return replace(
+            gan,
+            loss=loss,
+            pretrain_steps=gan.noise_pretrain_steps,
+            steps=gan.noise_steps,
+            decay_steps=max(1, gan.decay_steps * gan.noise_steps // gan.steps),  # as often in all
+        )
 
     for loss, normalisation in product(losses, normalisations):
         for (point, (gan, values)), seed in product(enumerate(points), range(seeds)):

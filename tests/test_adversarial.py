@@ -104,10 +104,13 @@ def test_the_arms_are_their_methods():
 def test_pre_training_of_the_baselines_has_a_length_of_its_own(toy):
     from sergan.folds import loso
 
-    gan = replace(CONFIG, pretrain_steps=3, noise_pretrain_steps=7, noise_steps=9)
+    gan = replace(CONFIG, pretrain_steps=3, noise_pretrain_steps=7, noise_steps=40, noise_rate=2.0)
     made = members.plan(("wdiv", "adan"), ("train",), loso(toy, CLASSES), 1, [(gan, {})])
-    steps = {(m.gan.loss, m.gan.pretrain_steps, m.gan.steps) for m in made}
-    assert steps == {("wdiv", 3, 20), ("adan", 7, 9)}
+    steps = {(m.gan.loss, m.gan.pretrain_steps, m.gan.steps, m.gan.decay_steps) for m in made}
+    assert steps == {("wdiv", 3, 20, 50), ("adan", 7, 40, 100)}  # rates fall equally often
+    other = replace(gan, noise_steps=60, noise_rate=1.0)
+    again = members.plan(("wdiv",), ("train",), loso(toy, CLASSES), 1, [(other, {})])
+    assert {m.gan for m in again} == {m.gan for m in made if m.loss == "wdiv"}  # no new program
 
 
 @pytest.mark.parametrize("kind", ["sahu_cgan", "wadan"])

@@ -41,7 +41,9 @@ def test_points_of_one_program_share_groups_and_others_do_not(toy):
     made = members.plan(("wdiv",), ("train",), loso(toy, CLASSES), 1, points)
     groups = members.groups(made, 8)
     assert [{m.point for m in group} for group in groups] == [{0, 2}, {1}]
-    assert [{m.gan for m in group} for group in groups] == [{CONFIG}, {other}]
+    updates = [{m.gan.critic_updates for m in group} for group in groups]
+    assert updates == [{CONFIG.critic_updates}, {3}]
+    assert all(len({m.gan for m in group}) == 1 for group in groups)
 
 
 @given(st.integers(1, 40))
