@@ -88,6 +88,11 @@ def _check_corpora(config: Any) -> None:
     """Raises UserError for what the corpus cannot do, or what two corpora are needed for."""
     if config.protocol == "across" and config.target.name in ("", config.corpus.name):
         raise UserError("config.target.name: protocol across needs the name of another corpus to test on")
+    for key in ("corpus", "target") if config.protocol == "across" else ():
+        if "/" in config[key].name:
+            raise UserError(
+                f"config.{key}.name: {config[key].name!r} has a slash, which ends a corpus's name"
+            )
     if "corpus" in config.normalisations and config.protocol != "across":
         raise UserError("config.normalisations: 'corpus' is for config.protocol=across, where there are two")
     name = config.corpus.name

@@ -45,6 +45,7 @@ def join(how: str) -> None:
             "num_processes": int(found[2]),
             "process_id": int(found[3]),
         }
+    jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from us
     try:
         jax.distributed.initialize(shutdown_timeout_seconds=_GOODBYE_SECONDS, **asked)
     except ValueError as error:

@@ -18,6 +18,7 @@ import pandas as pd
 from etils import epath
 from ml_collections import config_flags
 
+from configs.common import base
 from experiments import hosts
 from sergan import writers
 from sergan.errors import UserError
@@ -230,7 +231,21 @@ def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     if not path.exists():
         raise UserError(f"{workdir}: no config.json there; name a run folder with --workdir")
     record = writers.read_json(path)
-    return ml_collections.ConfigDict(record["config"], convert_dict=True), record
+    config = _completed(record["config"], json.loads(base().to_json()))
+    return ml_collections.ConfigDict(config, convert_dict=True), record
+
+
+def _completed(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The config of an older version, with the keys that it did not have."""
+    both = {key: value for key, value in config.items() if key in defaults}
+    for key, value in defaults.items():
+        if isinstance(value, dict):
+            both[key] = _completed(both.get(key, {}), value) if value else both.get(key, {})
+        elif type(both.get(key)) is str and type(value) is not str:
+            both[key] = value  # a sweep was text once
+        else:
+            both.setdefault(key, value)
+    return both
 
 
 def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:

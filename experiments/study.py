@@ -11,7 +11,7 @@ from etils import epath
 from experiments import points
 from experiments.checks import check
 from experiments.points import Point
-from sergan import features, folds, inputs, members
+from sergan import adversarial, features, folds, inputs, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -272,11 +272,11 @@ def gan_config(
     chunk = config.training.log_every
     steps = {
         "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
-        "gan.noise_pretrain_epochs": gan.noise_pretrain_epochs * epoch,
-        "gan.noise_epochs": gan.noise_epochs * epoch,
         "gan.epochs": gan.epochs * epoch,
         "training.save_every": config.training.save_every,
     }
+    if set(arms(config)) & set(adversarial.KINDS):
+        steps |= {f"gan.{name}": gan[name] * epoch for name in ("noise_pretrain_epochs", "noise_epochs")}
     for key, count in steps.items():
         if count % chunk:
             raise UserError(

@@ -14,7 +14,7 @@ from experiments.train import restore_generators
 from sergan import folds, rngs, synthesis, writers
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
-from sergan.gan import GanConfig
+from sergan.gan import LOSSES, GanConfig
 from sergan.members import Member
 
 
@@ -112,16 +112,17 @@ def synthesise_more(
 ) -> int:
     """Writes exactly `per_class` rows of each emotion to `out`, trains nothing; returns the number of rows.
 
-    The rows are spread evenly over the folds' members of the study's last loss ("wdiv" where there are both)
-    and first normalisation and point, those that diverged left out; within a member they come from different
-    rows of `source`, none of the fold's held-out speaker.
+    The rows are spread evenly over the folds' members of one arm ("wdiv", else "gan", else the last trained)
+    and the first normalisation and point, those that diverged left out; within a member they come from
+    different rows of `source`, none of the fold's held-out speaker.
 
     Raises:
       UserError: an unfinished training, or more rows than members × rows of `source`.
     """
     generators = Generators(study, run)
     outer = [m for m in study.members if not study.fold(m.fold).inner and m.point == 0]
-    wanted = [m for m in outer if (m.normalisation, m.loss) == (outer[0].normalisation, outer[-1].loss)]
+    arms = [m.loss for m in sorted(outer, key=lambda member: member.loss in LOSSES)]
+    wanted = [m for m in outer if (m.normalisation, m.loss) == (outer[0].normalisation, arms[-1])]
     missing = [m for m in wanted if not generators.trained(m)]
     if missing or not wanted:
         raise UserError(

@@ -178,7 +178,7 @@ class _Group:
                     "normalisation": member.normalisation,
                     "fold": member.fold,
                     "inner": fold.inner,
-                    "held_out": " ".join(fold.held_out),
+                    "held_out": fold.held_out[0] if len(fold.held_out) == 1 else list(fold.held_out),
                     "seed": member.seed,
                     "point": member.point,
                     "hypers": dict(member.hypers),

@@ -13,7 +13,15 @@ from sergan.run_folder import Run
 
 _CHOSEN = (
     "Amount of synthetic rows and settings were chosen on inner folds of the training speakers, anew for "
-    "each held-out one: these rows are what counts. "
+    "each fold: these rows are what counts. "
+)
+_CHOSEN_ACROSS = (
+    "Amount of synthetic rows and settings were chosen on the target's development rows, which are not "
+    "tested: these rows are what counts. "
+)
+_OWN_CORPUS = (
+    "With corpus normalisation each corpus is z-normed by its own rows, the tested ones included, without "
+    "their labels. "
 )
 _DIAMOND = (
     "The diamond is what counts: the UAR with amount and settings chosen on inner folds, drawn at the mean "
@@ -42,7 +50,8 @@ def results(run: Run) -> str:
     rows, chosen = comparison.counted(everything), comparison.has_choice(everything)
     seeds, classes = (int(everything[name].max()) for name in ("seeds", "classes"))
     caption = f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. "
-    caption += _CHOSEN if chosen else ""
+    caption += (_CHOSEN_ACROSS if run.target else _CHOSEN) if chosen else ""
+    caption += _OWN_CORPUS if "corpus" in set(everything["normalisation"]) else ""
     caption += (
         "Brackets: 95 % intervals, bootstrap over speakers. Difference to real in points, in bold where its "
         "interval excludes 0; p from swapping the arms speaker by speaker, Holm-corrected over the table."
@@ -306,7 +315,7 @@ def _intervals(run: Run) -> str:
 
 def _quoted(run: Run) -> str:
     """Where the papers' numbers come from, and those that are not like for like."""
-    if run.corpus.get("name") != published.CORPUS:
+    if not _as_published(run):
         return ""
     note = (
         f"Paper: {published.SOURCES['Shilandari 2022']}: the same arm, classifier and emotions, leave one "
@@ -326,5 +335,10 @@ def _quoted(run: Run) -> str:
 
 def _beside(run: Run) -> Mapping[tuple[str, str], tuple[float, float]]:
     """Published numbers of our arms, for the same corpus and emotions."""
-    same = run.corpus.get("name") == published.CORPUS
-    return published.beside(run.corpus.get("classes", ())) if same else {}
+    return published.beside(run.corpus.get("classes", ())) if _as_published(run) else {}
+
+
+def _as_published(run: Run) -> bool:
+    """Whether the run has the papers' corpus and leaves out one speaker, as they do."""
+    protocol = run.record.get("config", {}).get("protocol", "speaker")
+    return run.corpus.get("name") == published.CORPUS and protocol == "speaker"

@@ -109,18 +109,29 @@ def across(
     (`by` is "speaker" or "clip").
 
     Raises:
-      UserError: the target has one speaker, or a class has fewer than two training rows.
+      UserError: the target has one speaker, a class has fewer than two training rows, or one is not in both
+        parts of the target.
 
     Source: Bao et al. 2019, section 4.3 (30 % of the clips).
     """
     train_R, target_R = np.flatnonzero(~target_U), np.flatnonzero(target_U)
     if by == "clip":
-        dev_R, test_R = train_test_split(
-            target_R, train_size=share, random_state=0, stratify=table.emotions_U[target_R]
-        )
+        try:
+            dev_R, test_R = train_test_split(
+                target_R, train_size=share, random_state=0, stratify=table.emotions_U[target_R]
+            )
+        except ValueError as error:
+            raise UserError(f"config.target.dev_share={share}: {error}") from error
     else:
         chosen = np.isin(table.speakers_U[target_R], _development_speakers(table, target_R, share))
         dev_R, test_R = target_R[chosen], target_R[~chosen]
+    for part, rows_R in (("development", dev_R), ("test", test_R)):
+        missing = sorted(set(classes) - set(table.emotions_U[rows_R].tolist()))
+        if missing:
+            raise UserError(
+                f"config.target.dev_share={share}: the {part} rows of the target have no {missing[0]!r}; "
+                "choose another share, or leave it out of config.corpus.classes"
+            )
     speakers = tuple(sorted(set(table.speakers_U[target_R].tolist())))
     fold = Fold(0, speakers, train_R, np.sort(test_R))
     inner = Fold(1, speakers, train_R, np.sort(dev_R), inner=True)

@@ -93,7 +93,8 @@ def _head(run: Run) -> str:
         f'<p class="soft">{html.escape(what)}Arms: <b>real</b> trains the classifier on real rows, an arm '
         "<b>real+x</b> on real and synthetic rows, <b>x</b> on synthetic rows alone. Normalisation "
         "<b>train</b> uses the training speakers only; <b>speaker</b> uses all rows of each speaker, "
-        "unlabelled, the held-out one included. UAR: unweighted average recall, pooled over the folds.</p>"
+        "unlabelled, the held-out one included; <b>corpus</b> likewise all rows of each corpus. UAR: "
+        "unweighted average recall, pooled over the folds.</p>"
     )
 
 
@@ -184,8 +185,8 @@ def _rows_picture(run: Run, file: RowsFile) -> page.Picture:
         f"Fold {file.fold}, {kind} normalisation: {int(sample.real_N.sum())} real training rows "
         f"(filled) and {int((~sample.real_N).sum())} synthetic ones (crosses), equally many of each "
         "emotion as far as there are, z-normed on the real training rows. The synthetic rows come "
-        "from the source speech, the target emotion gives the colour. t-SNE keeps neighbourhoods, "
-        f"not distances.{sweep.note(run)}",
+        "from the source speech or from noise, the target emotion gives the colour. t-SNE keeps "
+        f"neighbourhoods, not distances.{sweep.note(run)}",
     )
 
 
@@ -343,7 +344,9 @@ def _pretraining(losses: pd.DataFrame) -> str:
 
 def _member_name(line: Mapping[str, Any]) -> str:
     arm = f"{line['arm']}, " if line.get("arm") else ""
-    place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']} without {line['held_out']}"
+    names = line["held_out"]
+    without = names if isinstance(names, str) else ", ".join(names)
+    place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']} without {without}"
     step = str(line["status"]).partition("@")[2]
     return f"member {line['member']} ({place}, seed {line['seed']}, point {line['point']}): at step {step}"
 
@@ -370,5 +373,5 @@ def _recalls(counts_CxC: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def _title(run: Run) -> str:
-    name = run.corpus.get("name", "")
-    return f"Emotion recognition with synthetic speech features{': ' + str(name) if name else ''}"
+    name = " to ".join(str(name) for name in (run.corpus.get("name", ""), run.target) if name)
+    return f"Emotion recognition with synthetic speech features{': ' + name if name else ''}"

@@ -46,6 +46,12 @@ class Run:
         """The config's corpus: name and classes, where they are known."""
         return self.record.get("config", {}).get("corpus", {})
 
+    @property
+    def target(self) -> str:
+        """The name of the corpus that is tested on, where another one trains; else empty."""
+        config = self.record.get("config", {})
+        return config["target"]["name"] if config.get("protocol") == "across" else ""
+
     @cached_property
     def members(self) -> list[dict[str, Any]]:
         """members.jsonl."""
@@ -128,8 +134,8 @@ class Run:
 
     def held_out(self, member: int) -> set[str]:
         """The speakers that a member never saw."""
-        lines = {line["held_out"] for line in self.members if line["member"] == member}
-        return lines | {speaker for names in lines for speaker in names.split()}
+        lines = [line["held_out"] for line in self.members if line["member"] == member]
+        return {name for names in lines for name in ([names] if isinstance(names, str) else names)}
 
     def need(self, name: str) -> pd.DataFrame:
         """The frame of `<name>.csv`; raises Missing where it is not there or empty."""

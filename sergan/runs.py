@@ -65,7 +65,7 @@ def rows(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def _counting(results: pd.DataFrame) -> pd.DataFrame:
-    """Of `real` and each arm with CycleGANs what was chosen on inner folds, or else its largest amount."""
+    """Of `real` and each trained arm what was chosen on inner folds, or else its largest amount."""
     found = results[results["arm"].isin(["real", *sweep.ARMS])]
     found = found.sort_values("amount", ascending=False, na_position="first", kind="stable")
     return found.drop_duplicates([*comparison.GROUP, "arm"]).sort_index()

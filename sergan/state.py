@@ -26,7 +26,8 @@ class Hypers(NamedTuple):
 class GanState(NamedTuple):
     """One member: N CycleGANs and their shared classifier, with everything that a restart needs.
 
-    `params` and `opt_state` map "gen" -> {"G", "F"} and "critic" -> {"T", "S"} (leading axis K) and "cls".
+    `params` and `opt_state` map "gen", "critic" and "cls" to networks by name: of CycleGANs {"G", "F"} and
+    {"T", "S"}, with a leading axis K, and the classifier.
     """
 
     step: jax.Array  # int32; a diverged member stops here

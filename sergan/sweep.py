@@ -1,6 +1,6 @@
 """A sweep as a report shows it: what its points are called, and each one's results, quality and members.
 
-Only the arms of CycleGANs have several points; everything else is at point 0.
+Only the arms that are trained have several points; everything else is at point 0.
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ import pandas as pd
 from sergan import comparison
 from sergan.run_folder import Run, diverged
 
-ARMS = ("real+wdiv", "wdiv", "real+gan", "gan")  # those with points, as they are shown
+_TRAINED = ("wdiv", "gan", "wadan", "adan", "sahu_cgan", "sahu_gan")
+ARMS = tuple(f"{real}{arm}" for arm in _TRAINED for real in ("real+", ""))  # with points, as they are shown
 MEASURES = ("target_synthetic", "coverage")  # columns of quality.csv that are shown for each point
 _PLACE = ["normalisation", "kind", "point"]
 

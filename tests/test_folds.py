@@ -213,3 +213,13 @@ def test_each_corpus_is_normed_by_its_own_rows(toy):
         np.testing.assert_allclose(x[rows].mean(axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(x[rows].std(axis=0), 1, atol=1e-5)
     np.testing.assert_array_equal(folds.normalised(toy, "train"), toy.x_UxD)
+
+
+def test_both_parts_of_a_target_have_every_class(toy):
+    only = np.flatnonzero((toy.speakers_U != "s4") | (toy.emotions_U == "anger"))
+    table = toy.select(only[(toy.speakers_U[only] != "s3") | (toy.emotions_U[only] == "sadness")])
+    table = table.select(np.flatnonzero(table.speakers_U != "s2"))
+    with pytest.raises(UserError, match=r"the .* rows of the target have no '.*'; choose another share"):
+        folds.across(table, table.speakers_U != "s1", TOY, 0.5, "speaker")
+    with pytest.raises(UserError, match=r"config\.target\.dev_share=0\.01: "):
+        folds.across(toy, toy.speakers_U != "s1", TOY, 0.01, "clip")

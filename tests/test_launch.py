@@ -237,6 +237,16 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
         *(f"{real}{arm}" for arm in ("moments", "adan", "wdiv") for real in ("", "real+")),
     }
     assert results[results.amount.isna()].uar.notna().all()
+    out = tmp_path / "rows.parquet"
+    code, _, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=20")
+    assert code == 0, err
+    rows = pd.read_parquet(out, columns=["arm", "source_id"])
+    assert set(rows.arm) == {"wdiv"} and not rows.source_id.str.startswith("noise").any()
+    assert set(
+        pd.read_parquet(run / "synthetic/corpus/adan_fold_00_seed_0_point_0.parquet").source_speaker
+    ) == {""}
+    page = (run / "report.html").read_text()
+    assert "emodb to other" in page and "development rows" in page and "Shilandari" not in page
     real = results[(results.arm == "real") & (results.classifier == "svm") & results.amount.notna()]
     assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
 
@@ -323,6 +333,20 @@ def test_a_checkpoint_of_another_architecture_is_refused(run, tmp_path):
     (copy / "config.json").write_text(json.dumps(record))
     message = refused("--mode=synthesize", f"--workdir={copy}", f"--out={tmp_path}/r.csv", "--per_class=5")
     assert "another architecture" in message and "generators_000" in message
+
+
+def test_a_run_folder_of_an_older_version_still_makes_rows(run, tmp_path):
+    old = shutil.copytree(run, tmp_path / "old")
+    record = json.loads((old / "config.json").read_text())
+    for key in ("target", "dnn_alone", "dnn_both", "groups", "protocol"):
+        del record["config"][key]
+    for key in ("precision", "activations", "noise_epochs"):
+        del record["config"]["gan"][key]
+    record["config"]["sweep"] = ""
+    (old / "config.json").write_text(json.dumps(record))
+    flags = ["--mode=synthesize", f"--workdir={old}", f"--out={tmp_path / 'rows.csv'}", "--per_class=5"]
+    code, out, err = launch(*flags)
+    assert code == 0 and "25 rows" in out, err
 
 
 def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path):

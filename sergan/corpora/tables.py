@@ -63,12 +63,16 @@ def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     """The rows of both tables.
 
     Raises:
-      UserError: other features, or a speaker or an id that is in both.
+      UserError: other features, or a speaker, an id or a recording (the same features) that is in both.
     """
     check_columns(second, first.names_D, "the second corpus")
     both = set(first.speakers_U.tolist()) & set(second.speakers_U.tolist())
     if both:
         raise UserError(f"{len(both)} speakers are in both corpora ({_first(sorted(both))})")
+    rows = {x_D.tobytes() for x_D in first.x_UxD}
+    same = [str(name) for name, x_D in zip(second.ids_U, second.x_UxD, strict=True) if x_D.tobytes() in rows]
+    if same:
+        raise UserError(f"{len(same)} recordings are in both corpora ({_first(same)})")
     joined = replace(
         first,
         x_UxD=np.concatenate([first.x_UxD, second.x_UxD]),

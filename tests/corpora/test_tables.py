@@ -221,15 +221,18 @@ def test_two_corpora_are_joined_under_their_names(toy):
     first = tables.named(toy, "a")
     assert first.ids_U[0] == "a/toy/000" and set(first.speakers_U) == {"a/s1", "a/s2", "a/s3", "a/s4"}
     np.testing.assert_array_equal(tables.named(first, "a").ids_U, first.ids_U)
-    both = tables.join(first, tables.named(toy, "b"))
+    other = replace(toy, x_UxD=toy.x_UxD + 1)
+    both = tables.join(first, tables.named(other, "b"))
     assert len(both.ids_U) == 2 * len(toy.ids_U) and both.names_D == toy.names_D
-    np.testing.assert_array_equal(both.x_UxD[len(toy.ids_U) :], toy.x_UxD)
+    np.testing.assert_array_equal(both.x_UxD[len(toy.ids_U) :], other.x_UxD)
     np.testing.assert_array_equal(both.emotions_U[: len(toy.ids_U)], toy.emotions_U)
 
 
 def test_corpora_that_share_speakers_or_have_other_features_are_not_joined(toy):
     with pytest.raises(UserError, match=r"4 speakers are in both corpora \(s1, s2, s3 and 1 more\)"):
         tables.join(toy, replace(toy, ids_U=np.char.add(toy.ids_U, "x")))
+    with pytest.raises(UserError, match=r"64 recordings are in both corpora \(b/toy/000, "):
+        tables.join(toy, tables.named(toy, "b"))
     other = replace(tables.named(toy, "b"), names_D=tuple(f"g{i}" for i in range(6)))
     with pytest.raises(UserError, match="the second corpus: other feature columns"):
         tables.join(toy, other)

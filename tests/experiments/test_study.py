@@ -114,8 +114,15 @@ def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, to
     tables.write(toy, tmp_path / "toy.csv")
     config.target.table = str(tmp_path / "toy.csv")
     refused(config, "the second corpus: other feature columns .*1582 missing")
+    config.target.name = "a/b"
+    refused(config, "config.target.name: 'a/b' has a slash")
+    config.target.name = "ravdes"
     embedded = data.load("emodb", "IS10")
-    same = replace(embedded, speakers_U=np.array([f"ravdes/{name[6:]}" for name in embedded.speakers_U]))
+    same = replace(
+        embedded,
+        x_UxD=embedded.x_UxD + 1,
+        speakers_U=np.array([f"ravdes/{name[6:]}" for name in embedded.speakers_U]),
+    )
     tables.write(same.select(np.flatnonzero(same.emotions_U != "fear")), tmp_path / "same.parquet")
     config.target.table = str(tmp_path / "same.parquet")
     refused(config, "no row of each corpus has the emotion 'fear'; there are anger, boredom")
