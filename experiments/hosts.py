@@ -86,6 +86,18 @@ def in_turn(what: str) -> Iterator[None]:
         meet(what)
 
 
+def as_first(found: Any) -> Any:
+    """What the first process found in the shared folder, which may show the others an older state of it.
+
+    `found` is a number or an array, of the same shape on all hosts; it comes back as an array.
+    """
+    if count() == 1:
+        return np.asarray(found)
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(found)))
+
+
 def whole(tree: Any) -> Any:
     """Arrays that lie over all hosts' devices as arrays that every process can read; waits for nothing."""
     return _gather()(tree) if count() > 1 else tree

@@ -74,7 +74,7 @@ class _Stages:
         size = writers.read_json(run / "config.json")["members_per_group"]
         self._timed("train", lambda: train.train(resolved, run, size, self._smaller, self._profile))
         self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
-        if not (run / "predictions.csv").exists():
+        if not hosts.as_first((run / "predictions.csv").exists()):
             choices = self._timed("choose", lambda: choose.choose(resolved, run))
             self._timed("classify", lambda: classify.classify(resolved, run, choices))
         self._timed("quality", lambda: quality.measure(resolved, run))

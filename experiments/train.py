@@ -95,7 +95,9 @@ def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
         number += 1
     lines = writers.read_lines(run / "members.jsonl")
     trained = {line["member"] for line in lines if line["group"] < number}
-    return number, [member for member in study.members if member.index not in trained]
+    left = [member.index not in trained for member in study.members]
+    number, *left = hosts.as_first([number, *left]).tolist()
+    return number, [member for member, todo in zip(study.members, left, strict=True) if todo]
 
 
 class _Group:
@@ -109,8 +111,9 @@ class _Group:
         self._hypers = members.stack_hypers(group)
         self._checkpoints = Checkpoints(_state_path(run, number))
         state = members.init(self._gan, group)
-        self._saved = self._checkpoints.latest()
-        self._state = state if self._saved is None else self._checkpoints.restore(state)
+        saved = int(hosts.as_first(self._checkpoints.latest() or 0))
+        self._saved = saved or None
+        self._state = self._checkpoints.restore(saved, state) if saved else state
         self.step = self._saved or 0
         self.count, self.chunk = len(_distinct(group)), study.config.training.log_every
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None

@@ -30,13 +30,12 @@ class Checkpoints:
         """Writes `state` under `step` in the background, then drops older ones; it may be donated at once."""
         self._checkpointer.save_async(step, state)
 
-    def restore(self, state: Any) -> Any:
-        """The newest checkpoint, in the structure, shapes and shardings of `state` (abstract or not).
+    def restore(self, step: int, state: Any) -> Any:
+        """The checkpoint of a step, in the structure, shapes and shardings of `state` (abstract or not).
 
         Raises:
           UserError: it was written by another architecture.
         """
-        step = self.latest()
         where = self._directory / str(step)
         _check_shapes(self._checkpointer.metadata(step).metadata, state, where)
         return self._checkpointer.load(step, jax.tree.map(_abstract, state))

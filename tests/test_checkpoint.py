@@ -32,7 +32,7 @@ def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
     checkpoints.close()
     again = Checkpoints(tmp_path / "group")
     assert again.latest() == 5
-    resumed, _ = chunk(hypers, data, again.restore(members.init(CONFIG, made)))
+    resumed, _ = chunk(hypers, data, again.restore(5, members.init(CONFIG, made)))
     same(straight, resumed)
 
 
@@ -42,7 +42,7 @@ def test_a_run_folder_may_be_relative(toy, tmp_path, monkeypatch):
     checkpoints = Checkpoints("runs/group")
     checkpoints.save(2, state)
     checkpoints.close()
-    same(Checkpoints("runs/group").restore(state), state)
+    same(Checkpoints("runs/group").restore(2, state), state)
     save_tree("runs/generators", state.ema)
     same(restore_tree("runs/generators", jax.eval_shape(lambda: state.ema)), state.ema)
 

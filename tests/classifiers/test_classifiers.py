@@ -76,7 +76,7 @@ def test_a_dnn_alone_equals_itself_among_others():
 def test_more_dnns_than_a_group_holds_are_each_as_if_alone():
     x, _ = blobs(0)
     tasks = [task(seed=seed, train=40 - seed) for seed in range(17)]
-    assert dnn._group_length(17) == 9
+    assert dnn._group_length(17) == 4
     together = dnn.fit_predict(DNN, [x], tasks, 3)
     assert len(together) == 17
     for i in (0, 8, 9, 16):
