@@ -226,6 +226,7 @@ def test_what_was_chosen_has_sections_of_its_own(page):
         "Speakers",
         "Confusions",
         "Real and synthetic rows",
+        "Features",
         "Training of the CycleGANs",
         "Members that diverged",
         "What was run",
@@ -341,7 +342,10 @@ def test_figures_of_a_study(study, page):
     curves = {f"curve_real+{arm}.png" for arm in ARMS} | {"curve_all_beside.png"}
     trained = {f"losses_{normalisation}_{arm}.png" for normalisation in LEVEL for arm in ("gan", "wdiv")}
     confusions = {f"confusion_{n}_{c}.png" for n in LEVEL for c in ("svm", "dnn")}
-    assert names == curves | trained | confusions | {"uar.png", "difference.png", "rows_train.png"}
+    assert names == curves | trained | confusions | {
+        *("uar.png", "difference.png", "rows_train.png"),
+        *("features_train_gan.png", "features_train_wdiv.png"),
+    }
     rows = next(image for image in page.images() if "gan and wdiv" in image["alt"])
     assert "fold 0, train normalisation" in rows["alt"] and "t-SNE" in rows["alt"]
     assert page.sections["Training of the CycleGANs"].count("mean over 10 members") == 4  # no inner ones

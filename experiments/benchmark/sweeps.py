@@ -43,18 +43,21 @@ class _Runs:
         self.length = members.group_length(runs[0])
         self._size = size
         self._runs = [members.groups(run, self.length) for run in runs]
-        self._programs: list[Any] = [
+        self._compiled: list[Any] = []
+        self._chunks: list[Any] = [
             members.make_chunk(cyclegan.make_step(size.gan), effort.steps, self.length) for _ in runs
         ]
         self._data = problems.data(size.gan, self.length)
 
     def __call__(self) -> None:
-        for program, groups in zip(self._programs, self._runs, strict=True):
+        for number, (chunk, groups) in enumerate(zip(self._chunks, self._runs, strict=True)):
             for group in groups:
                 state = members.init(self._size.gan, group)
-                out = program(members.stack_hypers(group), self._data, state)
-                jax.block_until_ready(out)
+                given = members.stack_hypers(group), self._data, state
+                if number == len(self._compiled):
+                    self._compiled.append(chunk.lower(*given).compile())
+                jax.block_until_ready(self._compiled[number](*given))  # another program is refused
 
     def programs(self) -> int:
         """Chunks that were compiled."""
-        return sum(program._cache_size() for program in self._programs)
+        return len(self._compiled)
