@@ -143,6 +143,8 @@ def synthesise_more(
     x_SxD = study.normalised_source(source, wanted[0].normalisation)
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
+        if not count:
+            continue
         rng = np.random.default_rng([member.seed, member.fold, member.point])
         picks_R = np.sort(rng.permutation(rows_R)[:count])
         y_KxNxD = generators.transfer(member, x_SxD, picks_R)

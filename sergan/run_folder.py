@@ -135,7 +135,8 @@ class Run:
     def held_out(self, member: int) -> set[str]:
         """The speakers that a member never saw."""
         lines = [line["held_out"] for line in self.members if line["member"] == member]
-        return {name for names in lines for name in ([names] if isinstance(names, str) else names)}
+        single = [[names, *names.split()] if isinstance(names, str) else names for names in lines]
+        return {name for names in single for name in names}
 
     def need(self, name: str) -> pd.DataFrame:
         """The frame of `<name>.csv`; raises Missing where it is not there or empty."""

@@ -171,7 +171,8 @@ def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
     assert set(choices[choices.arm == "real+noise"].strength) <= {0.1, 0.3}
     members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
     assert len(members) == 2 * (2 * 10 + 10)
-    assert all(len(m["held_out"].split()) == 1 + m["inner"] for m in members)
+    assert all(isinstance(m["held_out"], list) == m["inner"] for m in members)
+    assert all(len(m["held_out"]) == 2 for m in members if m["inner"])
     assert {"frechet", "mmd", "coverage", "agreement", "two_sample"} <= set(quality.columns)
     assert len(list((run / "synthetic").rglob("*.parquet"))) == 20
     contrasts = pd.read_csv(run / "contrasts.csv")
@@ -265,7 +266,8 @@ def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
     assert code == 0, err
     members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
     assert len(members) == 2 * 5  # two values of lambda_cls
-    assert {m["held_out"] for m in members} == {f"iemocap/Ses0{i}F iemocap/Ses0{i}M" for i in range(1, 6)}
+    held_out = [[f"iemocap/Ses0{i}F", f"iemocap/Ses0{i}M"] for i in range(1, 6)]
+    assert [m["held_out"] for m in members] == 2 * held_out
     predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
     real = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
     assert real.groupby("fold").speaker.nunique().tolist() == [2] * 5
