@@ -5,6 +5,7 @@ python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,11 +24,18 @@ def keep(run: Path, out: Path) -> str:
     for path in names:
         (out / path.name).write_bytes(path.read_bytes())
     record = writers.read_json(run / "config.json")
-    writers.write_json(out / "run.json", {name: record.get(name) for name in RECORD})
+    kept = {name: record.get(name) for name in RECORD}
+    kept["overrides"] = {key: _placeless(value) for key, value in (kept["overrides"] or {}).items()}
+    writers.write_json(out / "run.json", kept)
     quality = pd.read_csv(run / "quality.csv").drop(columns=["fold", "seed"])
     means = quality.groupby(["normalisation", "arm", "point"], sort=False).mean(numeric_only=True)
     means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
     return rows(pd.read_csv(run / "results.csv"))
+
+
+def _placeless(value: Any) -> Any:
+    """A path by its last part: where it lies on a machine says nothing to others."""
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
 
 
 def rows(results: pd.DataFrame) -> str:

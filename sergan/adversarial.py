@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sergan import adam, gan, losses, nets, rngs
+from sergan import gan, losses, nets, rngs
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers
 
@@ -66,14 +66,7 @@ def init(config: GanConfig, key: jax.Array) -> GanState:
         "critic": {"D": net.critic.init(rngs.stream(key, "critic_D"))},
         "cls": net.cls.init(rngs.stream(key, "C")) if net.cls else {},
     }
-    return GanState(
-        step=jnp.zeros((), jnp.int32),
-        finite=jnp.ones((), bool),
-        params=params,
-        opt_state={name: adam.init(params[name]) for name in params},
-        ema=jax.tree.map(jnp.copy, params["gen"]),
-        key=key,
-    )
+    return gan.start(params, key)
 
 
 def make_pretrain_step(config: GanConfig) -> Step:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sergan import adam, gan, losses, nets, rngs
+from sergan import gan, losses, nets, rngs
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers
 
@@ -53,14 +53,7 @@ def init(config: GanConfig, key: jax.Array) -> GanState:
         "critic": {"T": per_emotion(net.critic, "critic_T"), "S": per_emotion(net.critic, "critic_S")},
         "cls": net.cls.init(rngs.stream(key, "C")),
     }
-    return GanState(
-        step=jnp.zeros((), jnp.int32),
-        finite=jnp.ones((), bool),
-        params=params,
-        opt_state={name: adam.init(params[name]) for name in params},
-        ema=jax.tree.map(jnp.copy, params["gen"]),
-        key=key,
-    )
+    return gan.start(params, key)
 
 
 def make_pretrain_step(config: GanConfig) -> Step:

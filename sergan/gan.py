@@ -70,6 +70,18 @@ class GanData(NamedTuple):
 Step = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
+def start(params: dict[str, Any], key: jax.Array) -> GanState:
+    """A member before its first step, from its networks' parameters and its root key."""
+    return GanState(
+        step=jnp.zeros((), jnp.int32),
+        finite=jnp.ones((), bool),
+        params=params,
+        opt_state={name: adam.init(params[name]) for name in params},
+        ema=jax.tree.map(jnp.copy, params["gen"]),
+        key=key,
+    )
+
+
 def alternate(config: GanConfig, update_generators: Any, update_critics: Any) -> Step:
     """A step of `generator_updates` of the one kind, then `critic_updates` of the other.
 

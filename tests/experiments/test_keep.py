@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.keep import rows
+from experiments.keep import _placeless, rows
 
 
 def results(amount, point, low):
@@ -36,3 +36,14 @@ def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
         ["real+wdiv", "5.0", "1"],
     ]
     assert "**" not in "".join(lines)
+
+
+def test_no_path_of_a_machine_is_kept():
+    assert _placeless("/home/someone/data/ravdess") == "ravdess"
+    assert _placeless("~/data/ravdess") == "ravdess"
+    assert [_placeless(value) for value in ("wdiv", "tfds:crema_d", 3, "lambda_cyc=1")] == [
+        "wdiv",
+        "tfds:crema_d",
+        3,
+        "lambda_cyc=1",
+    ]

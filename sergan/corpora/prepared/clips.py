@@ -1,6 +1,7 @@
 """Clips of a prepared set: their labels, their samples as 16 bit, and reading them by index."""
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, SupportsIndex
@@ -40,12 +41,13 @@ class Entry(NamedTuple):
 class Clips(Sequence[Clip]):
     """Clips of a set by index, read when asked for. Small when pickled: each process opens the set itself."""
 
+    @abstractmethod
     def entries(self) -> list[Entry]:
         """Labels and digest of every clip, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _clip(self, index: int) -> Clip:
-        raise NotImplementedError
+        """The clip at an index from 0 on."""
 
     def __getitem__(self, key: SupportsIndex) -> Clip:  # type: ignore[override]  # no slices: they hold audio
         index, count = key.__index__(), len(self)
