@@ -1,6 +1,7 @@
 """Strict numerics for every test: four CPU devices, no silent change of rank."""
 
 import os
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from etils import epath
 
-from sergan.corpora import tables
+from sergan.corpora import emodb, tables
 from sergan.corpora.tables import FeatureTable
+from sergan.features import extract
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -20,6 +22,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def _cache(tmp_path_factory, monkeypatch):
     """Feature caches go to a folder of the test session, never to the user's own."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A cache with the IS10 rows of the twenty clips."""
+    place = tmp_path_factory.mktemp("cache")
+    extract(emodb.read(Path(__file__).parent / "data" / "emodb"), "IS10", place, workers=2)
+    return place
 
 
 @pytest.fixture

@@ -20,14 +20,6 @@ CLIP = ROOT / "wav" / "12a02Ac.wav"
 NOISE = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache with the IS10 rows of the twenty clips."""
-    place = tmp_path_factory.mktemp("cache")
-    extract(emodb.read(ROOT), "IS10", place, workers=2)
-    return place
-
-
 @pytest.fixture
 def no_extraction(monkeypatch):
     """openSMILE raises, and so does the start of a process."""

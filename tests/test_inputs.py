@@ -13,18 +13,10 @@ from sergan import data
 from sergan.corpora import emodb, prepared, tables
 from sergan.corpora.prepared import builder, stock
 from sergan.errors import UserError
-from sergan.features import Extraction, extract
+from sergan.features import Extraction
 from sergan.inputs import corpus_table, source_table
 
 ROOT = Path(__file__).parent / "data" / "emodb"
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache with the IS10 rows of the twenty clips."""
-    place = tmp_path_factory.mktemp("cache")
-    extract(emodb.read(ROOT), "IS10", place, workers=2)
-    return place
 
 
 @pytest.fixture
