@@ -10,10 +10,8 @@ from typing import Any
 import pandas as pd
 
 GROUP = ["normalisation", "classifier"]
-_KINDS = (
-    *("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian"),
-    *("sahu_gan", "sahu_cgan", "adan", "wadan", "gan", "wdiv"),
-)
+TRAINED = ("sahu_gan", "sahu_cgan", "adan", "wadan", "gan", "wdiv")  # as `methods`, which needs jax
+_KINDS = ("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian", *TRAINED)
 _MAIN = ("real", "real+wdiv", "real+moments")
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from sergan import comparison
 from sergan.run_folder import Run, diverged
 
-_TRAINED = ("wdiv", "gan", "wadan", "adan", "sahu_cgan", "sahu_gan")
-ARMS = tuple(f"{real}{arm}" for arm in _TRAINED for real in ("real+", ""))  # with points, as they are shown
+# Those with points, as they are shown.
+ARMS = tuple(f"{real}{arm}" for arm in reversed(comparison.TRAINED) for real in ("real+", ""))
 MEASURES = ("target_synthetic", "coverage")  # columns of quality.csv that are shown for each point
 _PLACE = ["normalisation", "kind", "point"]
 

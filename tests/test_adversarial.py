@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sergan import adversarial, members, methods, rngs
+from sergan import adversarial, comparison, members, methods, rngs
 from sergan.adversarial import KINDS
 from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
 
@@ -103,7 +103,7 @@ def test_critics_of_codes_do_not_train_the_encoder(toy):
 
 
 def test_the_arms_are_their_methods():
-    assert set(methods.METHODS) == {"gan", "wdiv", *KINDS}
+    assert set(methods.METHODS) == {"gan", "wdiv", *KINDS} == set(comparison.TRAINED)
     assert all(methods.of(replace(CONFIG, loss=kind)) is adversarial for kind in KINDS)
     plan = members.plan(("wdiv", "adan"), ("train",), [], 1, [(CONFIG, {})])
     assert plan == []
