@@ -1,8 +1,8 @@
 """Settings of every arm, chosen for each fold on its inner folds.
 
-An inner fold leaves out the speakers of two folds, with scalers, CycleGANs and classifiers of its own. What it
-says of the one's counts for the choice of the other: no choice has seen the speakers it is made for. Across
-corpora the one inner fold tests on the target's development rows.
+An inner fold leaves out the speakers of two folds, with scalers, CycleGANs and classifiers of its own. What
+it says of the one's counts for the choice of the other: no choice has seen the speakers it is made for.
+Across corpora the one inner fold tests on the target's development rows.
 """
 
 from collections.abc import Iterator
