@@ -218,6 +218,23 @@ def published(frame: pd.DataFrame) -> Cells:
     return Cells(["Quoted", "Classifier", "On", "From", "WA %", "UAR %"], rows, 4)
 
 
+def bao(frame: pd.DataFrame) -> Cells:
+    """The rows of `bao.beside`: the paper's, ours beside them, UAR and differences of means as they are."""
+    header = ["What", "λ_cls", "From", "Paper", "Normalisation", "Our loss", "Ours", "[95 %]"]
+    rows = []
+    for row in frame.fillna({"loss": "", "normalisation": ""}).to_dict("records"):
+        uar = row["measure"] == "uar"
+        what = f"UAR %, {row['arm']}" if uar else MEASURES[row["measure"]].heading.rstrip(" ↓")
+        theirs, ours = (
+            _decimals(row[value], 2 if uar else 3) + (f" ± {row[sd]:.2f}" if np.isfinite(row[sd]) else "")
+            for value, sd in (("value", "sd"), ("our_value", "our_sd"))
+        )
+        interval = f"[{row['low']:.1f}, {row['high']:.1f}]" if np.isfinite(row["low"]) else ""
+        words = [what, _decimals(row["lambda_cls"], 0), row["source"], theirs]
+        rows.append([*words, row["normalisation"], row["loss"], ours, interval])
+    return Cells(header, rows, 3)
+
+
 def measures(quality: pd.DataFrame) -> list[str]:
     """The measures that quality.csv holds values of."""
     return [name for name in MEASURES if name in quality and quality[name].notna().any()]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sergan import cells, comparison, figures, page, published, sweep, sweep_figures
+from sergan import bao, cells, comparison, figures, page, published, sweep, sweep_figures
 from sergan.run_folder import Run
 
 _CHOSEN = (
@@ -74,6 +74,19 @@ def results(run: Run) -> str:
         table = cells.results(left)
         parts.append(page.table(*table, note, cells.firsts(table, 2)))
     return "".join(parts) + (_quoted(run) if chosen else "")
+
+
+def repeats(run: Run) -> str:
+    """Bao et al.'s numbers for the same corpora beside ours; none for other corpora."""
+    frame = bao.beside(run)
+    if frame.empty:
+        return ""
+    caption = (
+        "Mean ± standard deviation over repeats (the paper's five, our seeds), which says nothing of other "
+        "speakers; brackets: 95 % intervals, bootstrap over speakers. UAR of the DNN, where a sweep has "
+        f"points at each one's largest amount. {bao.SOURCE}."
+    )
+    return page.table(*cells.bao(frame), caption, style="wrap")
 
 
 def points(run: Run) -> str:

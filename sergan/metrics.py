@@ -24,6 +24,7 @@ RESULTS = (
     "uar",
     "uar_low",
     "uar_high",
+    "uar_sd",
     "wa",
     "delta_uar",
     "delta_low",
@@ -245,11 +246,14 @@ def _row(
         _bootstrap(_Tally(*(c.sum(axis=2, keepdims=True) for c in tally)), weight_RxS)
     )
     pooled = _Tally(tally.hits_SxQxC.sum(axis=0), tally.total_SxQxC.sum(axis=0))
+    uar_Q = _recall_mean(*pooled)
+    uar_Q = uar_Q[np.isfinite(uar_Q)]
     row = cell._asdict() | {
-        "seeds": int((pooled.total_SxQxC.sum(axis=-1) > 0).sum()),
-        "uar": float(_mean_seeds(_recall_mean(*pooled))),
+        "seeds": len(uar_Q),
+        "uar": float(_mean_seeds(uar_Q)),
         "uar_low": low,
         "uar_high": high,
+        "uar_sd": float(uar_Q.std(ddof=1)) if len(uar_Q) > 1 else float("nan"),
         "wa": float(_mean_seeds(_divide(pooled.hits_SxQxC.sum(axis=-1), pooled.total_SxQxC.sum(axis=-1)))),
         "wa_low": wa_low,
         "wa_high": wa_high,

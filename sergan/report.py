@@ -274,6 +274,7 @@ def _settings(run: Run) -> str:
 _SECTIONS: dict[str, Callable[[Run], str]] = {
     "The answer": findings.answer,
     "Results": findings.results,
+    "Beside Bao et al. 2019": findings.repeats,
     "The sweep": findings.points,
     "UAR against augmented sets": findings.amounts,
     "What choosing on the test folds would have claimed": findings.optimism,

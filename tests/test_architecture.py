@@ -36,6 +36,7 @@ ORDER = [
     "published",
     "comparison",
     "run_folder",
+    "bao",
     "sweep",
     "samples",
     "figures",
