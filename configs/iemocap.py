@@ -31,20 +31,21 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.normalisations = ("train",)
     config.gan.seeds = 5
     config.seeds = 1
-    config.amount = 1.0
-    config.choice.speakers = 0
+    config.arms = ("moments", "sahu_gan", "gan", "wdiv")
+    config.amount = 3.0
+    config.curve = config.choice.amounts = (1.0, 3.0, 10.0)
     config.sweep = grid(lambda_cls=(0.0, 2.0))
     config.synthetic_seeds = 1
     if arg.startswith("to_msp"):
         config.protocol = "across"
         config.normalisations = ("corpus",)
         config.target.name = "msp_improv"
-        config.choice.speakers = 1
-        config.choice.amounts = config.curve = (1.0, 3.0)
     if arg.endswith("bao"):
         _bao(config, across=config.protocol == "across")
     if arg == "debug":
         tiny(config)
+        config.arms = ("sahu_gan", "gan")
+        config.curve = config.choice.amounts = (1.0, 2.0)
     return config
 
 
@@ -52,8 +53,10 @@ def _bao(config: ml_collections.ConfigDict, across: bool) -> None:
     """The paper's networks, and its classifiers with their epochs as steps: 4400 real rows in a fold, four
     times the 92,973 rows of S as synthetic ones."""
     bao(config)
+    config.arms = ("sahu_gan", "gan")
     config.gan.seeds = 5
     config.choice.speakers = 0
+    config.choice.amounts = ()
     config.amount = 0.0  # all of S
     config.curve = ()
     config.real_share = 0.0  # every row counts once

@@ -8,7 +8,7 @@ import numpy as np
 from experiments.settings import CLASSIFIERS, Setting
 from experiments.study import Study
 from experiments.synthesise import Generators
-from sergan import augment, folds
+from sergan import adversarial, augment, folds
 from sergan.augment import Synthetic
 from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import UserError
@@ -98,6 +98,8 @@ def bench(
     rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
     if arm in METHODS:
         member = generators.member(arm, normalisation, fold.index, seed, point)
+        if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
+            source_R = np.resize(source_R, max(per_class, len(source_R)))
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
         synthetic = _draw(y_KxNxD, source_R, per_class, rng)
     else:

@@ -18,8 +18,10 @@ from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import UserError
+from sergan.folds import Fold
 from sergan.methods import METHODS
 
+_ROWS_BYTES = 4e9  # of the folds whose classifiers train at once
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
 
 
@@ -84,10 +86,17 @@ class _Part:
 
     def predictions(self, classifier: str) -> pd.DataFrame:
         """Of one classifier; what cannot be made is a hole, and the rest goes on."""
+        together = max(1, int(_ROWS_BYTES // self._bytes()))
+        splits = self._study.folds
+        starts = range(0, len(splits), together)
+        return pd.concat([self._of_folds(classifier, splits[i : i + together]) for i in starts])
+
+    def _of_folds(self, classifier: str, splits: list[Fold]) -> pd.DataFrame:
+        """Of some folds, whose rows are in memory at once."""
         config, benches = self._study.config, _Benches(self)
         repeats = 1 if classifier == "svm" else config.seeds  # an SVM has no randomness of its own
         asked: list[tuple[Entry, Setting, Task]] = []
-        for fold in self._study.folds:
+        for fold in splits:
             for entry, setting in self._settings(classifier, fold.index):
                 for repeat in range(repeats):
                     try:
@@ -110,10 +119,20 @@ class _Part:
         """Rows of a fold for the largest amount that is asked for."""
         study, job = self._study, self._job
         where = study.fold(fold)
-        amounts = [study.config.amount, *study.config.curve, *study.config.choice.amounts]
-        most = max(study.per_class(where, amount) for amount in amounts)
-        of_fold = (job.arm, job.normalisation, where, job.seed, most, strength, point)
+        of_fold = (job.arm, job.normalisation, where, job.seed, self._most(where), strength, point)
         return bench(study, self._generators, *of_fold)
+
+    def _most(self, fold: Fold) -> int:
+        """Synthetic rows of each class at the largest amount that is asked for."""
+        config = self._study.config
+        amounts = [config.amount, *config.curve, *config.choice.amounts]
+        return max(self._study.per_class(fold, amount) for amount in amounts)
+
+    def _bytes(self) -> int:
+        """Memory of the rows of the largest fold."""
+        study = self._study
+        most = max(len(study.classes) * self._most(fold) for fold in study.folds)
+        return 4 * len(study.corpus.names_D) * (len(study.corpus.ids_U) + most * (self._job.arm != "real"))
 
     def _settings(self, classifier: str, fold: int) -> Iterator[tuple[Entry, Setting]]:
         """At the config's own settings, then, beside a sweep's first point, at the chosen one."""

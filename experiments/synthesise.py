@@ -53,7 +53,7 @@ class Generators:
         gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
         scaler = self._study.view(member).scaler
         key = rngs.member_key(member.seed, member.fold, member.point)
-        padded_S = np.pad(rows_N, (0, len(x_SxD) - len(rows_N)), mode="edge")
+        padded_S = np.pad(rows_N, (0, max(0, len(x_SxD) - len(rows_N))), mode="edge")
         y_KxSxD = np.asarray(_compiled(member.gan)(gen, key, scaler.apply(x_SxD[padded_S])))
         return scaler.invert(y_KxSxD[:, : len(rows_N)])
 

@@ -39,12 +39,16 @@ class Scaler(NamedTuple):
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Scaled rows, float32."""
-        return ((x - self.shift_D) * self.scale_D).astype(np.float32)
+        y = np.subtract(x, self.shift_D, dtype=np.float32)
+        y *= self.scale_D
+        return y
 
     def invert(self, y: np.ndarray) -> np.ndarray:
         """Rows on the original scale, float32; a constant feature gets its constant back."""
         width_D = np.divide(1.0, self.scale_D, out=np.zeros_like(self.scale_D), where=self.scale_D > 0)
-        return (y * width_D + self.shift_D).astype(np.float32)
+        x = np.multiply(y, width_D, dtype=np.float32)
+        x += self.shift_D
+        return x
 
 
 def loso(table: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
@@ -243,10 +247,11 @@ def _check_classes(table: FeatureTable, fold: Fold, classes: tuple[str, ...]) ->
             )
 
 
-def min_max(x_NxD: np.ndarray) -> Scaler:
-    """Maps every feature of the given rows to [0, 1]."""
-    low_D = x_NxD.min(axis=0)
-    return Scaler(low_D, _inverse(x_NxD.max(axis=0) - low_D))
+def min_max(*parts_NxD: np.ndarray) -> Scaler:
+    """Maps every feature of the given rows, all parts of them together, to [0, 1]."""
+    low_D = np.min([x_NxD.min(axis=0) for x_NxD in parts_NxD], axis=0)
+    high_D = np.max([x_NxD.max(axis=0) for x_NxD in parts_NxD], axis=0)
+    return Scaler(low_D, _inverse(high_D - low_D))
 
 
 def z_norm(x_NxD: np.ndarray) -> Scaler:

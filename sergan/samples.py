@@ -67,7 +67,7 @@ def moments(run: Run, file: RowsFile) -> pd.DataFrame:
     x_SxD = folds.normalised_source(source, file.normalisation, table.x_UxD[train_R])
     x_SxD = x_SxD[~np.isin(source.speakers_U, left_out)]
     fake_NxD, target_N = frame[list(table.names_D)].to_numpy(np.float32), frame["target_emotion"]
-    scaler = folds.min_max(np.concatenate([x_SxD, x_RxD]))
+    scaler = folds.min_max(x_SxD, x_RxD)
     kinds = {
         "source": (x_SxD, np.zeros(len(x_SxD))),
         "synthetic": (fake_NxD, target_N.to_numpy(str)),

@@ -265,12 +265,16 @@ def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
     code, _, err = launch("--config=configs/iemocap.py:debug", *flags)
     assert code == 0, err
     members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    assert len(members) == 2 * 5  # two values of lambda_cls
+    outer = [m for m in members if not m["inner"]]
+    assert len(outer) == 2 * 2 * 5 and len(members) == 2 * len(outer)  # arms, values of lambda_cls, sessions
     held_out = [[f"iemocap/Ses0{i}F", f"iemocap/Ses0{i}M"] for i in range(1, 6)]
-    assert [m["held_out"] for m in members] == 2 * held_out
+    assert [m["held_out"] for m in outer] == 4 * held_out
+    assert all(len(m["held_out"]) == 4 for m in members if m["inner"])
     predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
     real = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
-    assert real.groupby("fold").speaker.nunique().tolist() == [2] * 5
+    assert real[real.amount.notna()].groupby("fold").speaker.nunique().tolist() == [2] * 5
+    page = (run / "report.html").read_text()
+    assert "Beside Bao et al. 2019" in page and "60.37 ± 0.70" in page
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])

@@ -30,7 +30,7 @@ def tables(gan: GanConfig) -> tuple[np.ndarray, np.ndarray]:
 def data(gan: GanConfig, count: int) -> GanData:
     """The rows of `count` members; each emotion has as many of them."""
     source_SxD, target_UxD = tables(gan)
-    scaler = folds.min_max(np.concatenate([source_SxD, target_UxD]))
+    scaler = folds.min_max(source_SxD, target_UxD)
     scaler = folds.Scaler(*(part.astype(np.float32) for part in scaler))
     emotions_KxR = tuple(np.array_split(np.arange(ROWS), gan.emotions))
     view = View(np.arange(SOURCE_ROWS), emotions_KxR, scaler)
