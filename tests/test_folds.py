@@ -109,6 +109,13 @@ def test_min_max_is_scikit_learns_and_inverts(x):
     np.testing.assert_allclose(scaler.invert(ours), x, atol=1e-3 * max(1.0, float(np.abs(x).max())))
 
 
+@given(matrices, st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_min_max_of_parts_is_that_of_the_whole(x, cut):
+    for whole, parts in zip(folds.min_max(x), folds.min_max(x[:cut], x[cut:]), strict=True):
+        np.testing.assert_array_equal(whole, parts)
+
+
 def test_z_norm_is_scikit_learns():
     x = data.load("emodb", "IS10").x_UxD[:100]
     ours, theirs = folds.z_norm(x).apply(x), StandardScaler().fit_transform(x.astype(np.float64))

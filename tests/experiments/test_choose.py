@@ -90,6 +90,32 @@ def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others
         assert ours.synthetic.parent_KxN.max() < len(heard)
 
 
+class Spy:
+    """Generators that say how many rows they are asked for."""
+
+    def member(self, *_):
+        return None
+
+    def transfer(self, member, x_SxD, rows_N):
+        return np.random.default_rng(0).normal(size=(2, len(rows_N), x_SxD.shape[1]))
+
+
+@pytest.mark.parametrize(("arm", "count"), [("wdiv", 48), ("adan", 500), ("sahu_cgan", 500)])
+def test_noise_makes_more_rows_than_the_source_has_and_a_transfer_no_more(made, arm, count):
+    ours = bench(made, Spy(), arm, "train", made.folds[0], 0, 500, 0.0, 0)
+    assert ours.synthetic.x_KxNxD.shape == (2, count, 6)
+    rows = ours.synthetic.x_KxNxD.reshape(-1, 6)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeypatch):
+    job = classify.Job("train", "moments", 0, 0)
+    part = classify._Part(made, None, {}, job, Holes("train", "moments"))
+    together = part.predictions("svm")
+    monkeypatch.setattr(classify, "_ROWS_BYTES", 1.0)
+    pd.testing.assert_frame_equal(part.predictions("svm"), together)
+
+
 def test_every_arm_has_the_same_grid_but_for_its_strength():
     config = get_config()
     for classifier in CLASSIFIERS:
