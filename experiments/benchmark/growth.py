@@ -1,4 +1,4 @@
-"""The figure "growth": how the time of a step grows with members, emotions and features."""
+"""The figure "growth": how the time of a step grows with members, emotions, features and rows of S."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     """A line for each point, and for each axis the exponents of time and of work against its size.
 
     An exponent of 1 is proportional growth. `time_over_work` is that of time against FLOP: at most 1 where a
-    step gets no dearer than its work.
+    step gets no dearer than its work; none on the axis "source", along which a step has no more work.
     """
     for size in sizes:
         for axis, points in effort.growth:
@@ -26,14 +26,16 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
                 "axis": axis,
                 "time": exponent(points, ms),
                 "work": exponent(points, gflop),
-                "time_over_work": exponent(gflop, ms),
+                "time_over_work": exponent(gflop, ms) if len(set(gflop)) > 1 else None,
             }
 
 
 def _point(size: Size, axis: str, point: int, effort: Effort) -> dict[str, Any]:
     members = point if axis == "members" else 1
-    sized = size if axis == "members" else size.resized(**{axis: point})
-    seconds = clock.medians({"": problems.Training(sized, members, effort.steps)}, effort.repeats)[""]
+    rows = point if axis == "source" else problems.SOURCE_ROWS
+    sized = size if axis in ("members", "source") else size.resized(**{axis: point})
+    training = problems.Training(sized, members, effort.steps, source_rows=rows)
+    seconds = clock.medians({"": training}, effort.repeats)[""]
     return {
         "figure": "growth",
         "size": size.name,

@@ -20,20 +20,20 @@ def group(size: Size, count: int, point: int = 0, **swept: float) -> list[Member
     return [Member(i, size.gan, "train", i, 0, point, settings) for i in range(count)]
 
 
-def tables(gan: GanConfig) -> tuple[np.ndarray, np.ndarray]:
+def tables(gan: GanConfig, source_rows: int = SOURCE_ROWS) -> tuple[np.ndarray, np.ndarray]:
     """Normal rows of the source x_SxD and of the targets x_UxD, which have another mean."""
     rng = np.random.default_rng(0)
-    source_SxD = rng.normal(size=(SOURCE_ROWS, gan.features)).astype(np.float32)
+    source_SxD = rng.standard_normal((source_rows, gan.features), dtype=np.float32)
     return source_SxD, rng.normal(0.5, 1.0, (ROWS, gan.features)).astype(np.float32)
 
 
-def data(gan: GanConfig, count: int) -> GanData:
+def data(gan: GanConfig, count: int, source_rows: int = SOURCE_ROWS) -> GanData:
     """The rows of `count` members; each emotion has as many of them."""
-    source_SxD, target_UxD = tables(gan)
+    source_SxD, target_UxD = tables(gan, source_rows)
     scaler = folds.min_max(source_SxD, target_UxD)
     scaler = folds.Scaler(*(part.astype(np.float32) for part in scaler))
     emotions_KxR = tuple(np.array_split(np.arange(ROWS), gan.emotions))
-    view = View(np.arange(SOURCE_ROWS), emotions_KxR, scaler)
+    view = View(np.arange(source_rows), emotions_KxR, scaler)
     return members.stack_views(source_SxD, target_UxD, [view] * count)
 
 
@@ -46,10 +46,12 @@ def chunk(size: Size, steps: int, count: int) -> Any:
 class Training:
     """A group in training; a call runs one chunk and waits for its end."""
 
-    def __init__(self, size: Size, count: int, steps: int, program: Any = None) -> None:
+    def __init__(
+        self, size: Size, count: int, steps: int, program: Any = None, source_rows: int = SOURCE_ROWS
+    ) -> None:
         self._chunk = program or chunk(size, steps, count)
         self._hypers = members.stack_hypers(group(size, count))
-        self._data = data(size.gan, count)
+        self._data = data(size.gan, count, source_rows)
         self._state = members.init(size.gan, group(size, count))
 
     def __call__(self) -> None:

@@ -39,6 +39,7 @@ class Effort:
     products: tuple[int, ...]  # widths of the square matrix products
     copied: int  # float32 numbers in the array that is copied
     growth: tuple[tuple[str, tuple[int, ...]], ...]
+    clips: int  # of 3 s that features are extracted from
     points: int  # of the sweep
     folds: int
     compiles: bool  # whether torch.compile is tried
@@ -54,7 +55,9 @@ FULL = Effort(
         ("members", (1, 2, 4, 8, 16, 32, 64)),
         ("emotions", (2, 4, 8, 16)),
         ("features", (88, 384, 1582, 6373)),
+        ("source", (1019, 10_000, 92_973)),  # the last is TED-LIUM 2
     ),
+    clips=600,
     points=12,
     folds=10,
     compiles=True,
@@ -65,7 +68,8 @@ QUICK = Effort(
     repeats=2,
     products=(64,),
     copied=2**12,
-    growth=(("members", (1, 2)), ("emotions", (2, 3)), ("features", (12, 24))),
+    growth=(("members", (1, 2)), ("emotions", (2, 3)), ("features", (12, 24)), ("source", (50, 100))),
+    clips=4,
     points=2,
     folds=2,
     compiles=False,

@@ -20,6 +20,7 @@ KEYS = {
     "start": {"size", "cache", "seconds", "imports_s", "init_s", "compile_and_step_s"},
     "growth": {"size", "axis", "count", "ms", "gflop"},
     "growth_exponents": {"size", "axis", "time", "work", "time_over_work"},
+    "extraction": {"workers", "clips", "clips_per_s", "efficiency", "target"},
     "memory": {"size", "parameters", "member_mb", "expected_mb", "planned_mb", "fit_16_gb", "fit_141_gb"},
     "sweep": {"size", "points", "folds", "ratio", "sweep_programs", "runs_programs"},
 }
@@ -50,6 +51,8 @@ def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys, 
         assert np.all(np.isfinite(numbers)), line
     assert all(f"\n{figure}\n" in printed for figure in found)
     assert [line["cache"] for line in kept["lines"] if line["figure"] == "start"] == ["cold", "warm"]
+    axes = {line["axis"]: line["time_over_work"] for line in kept["lines"] if "time_over_work" in line}
+    assert set(axes) == {"members", "emotions", "features", "source"} and axes["source"] is None
     sweep = next(line for line in kept["lines"] if line["figure"] == "sweep")
     assert (sweep["sweep_programs"], sweep["runs_programs"]) == (1, sweep["points"])
 
