@@ -14,7 +14,9 @@ def base() -> ml_collections.ConfigDict:
     c.corpus = corpus = ml_collections.ConfigDict()
     corpus.name = "emodb"
     corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
-    corpus.table = ""  # or a feature table (npz, csv, parquet)
+    corpus.table = ""  # or a table of clips (csv with the column file) or of features (npz, csv, parquet)
+    corpus.columns = ""  # names of columns in your table, "{'file': 'path', 'emotion': 'label'}"
+    corpus.labels = ""  # other names for emotions, of the target too, "{'Wut': 'anger', 'W': 'anger'}"
     corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
     corpus.part = ""  # of iemocap "improvised" or "scripted"; empty: all
 
@@ -22,6 +24,7 @@ def base() -> ml_collections.ConfigDict:
     target.name = ""
     target.root = ""
     target.table = ""
+    target.columns = ""
     target.dev_share = 0.3  # of the target, on which settings are chosen
     target.dev_split = "speaker"  # whole speakers, or "clip": clips of all of them
 
@@ -35,7 +38,8 @@ def base() -> ml_collections.ConfigDict:
     # a text at once ("speaker_text"); or train on corpus, test "across" on target
     c.groups = 6  # protocol "speaker_groups": how many groups of speakers
 
-    # "speech", "corpus", a folder of audio, a feature table, tfds:NAME, or NAME:FOLDER, a copy of a corpus
+    # "speech", "corpus", a folder of audio, a table of clips or features, tfds:NAME, or NAME:FOLDER, a
+    # copy of a corpus
     c.source = "speech"
     c.normalisations = ("train", "speaker")  # arms, never mixed; also "corpus" with protocol "across"
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sergan import augment
+from sergan import augment, inputs, mapping
 from sergan.corpora import CORPORA
 from sergan.errors import UserError
 from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
@@ -35,6 +35,9 @@ def check(config: Any) -> None:
         if len(set(values)) < len(values):
             raise UserError(f"config.{key} names one twice: {values}")
     _check_corpora(config)
+    mapping.parse(config.corpus.labels, "corpus.labels")
+    for key in ("corpus", "target"):
+        inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
     positive = {
         "seeds": config.seeds,
         "gan.seeds": config.gan.seeds,
@@ -97,11 +100,14 @@ def _check_corpora(config: Any) -> None:
         raise UserError("config.normalisations: 'corpus' is for config.protocol=across, where there are two")
     name = config.corpus.name
     sessions = [known for known, corpus in CORPORA.items() if corpus.session]
-    if config.protocol == "session" and name not in sessions:
+    own = bool(config.corpus.table) or name == "audformat"  # may have the column session
+    if config.protocol == "session" and name not in sessions and not own:
         raise UserError(
             f"config.protocol: {name} has no sessions (only {', '.join(sessions)} have); use protocol "
             "speaker or speaker_groups"
         )
+    if config.protocol == "speaker_text" and name == "audformat":
+        raise UserError("config.protocol: texts of audformat are not known; use protocol speaker")
     parts = [known for known, corpus in CORPORA.items() if corpus.part]
     if config.corpus.part and name not in parts:
         raise UserError(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import ml_collections
 import pandas as pd
@@ -19,7 +19,7 @@ from etils import epath
 from ml_collections import config_flags
 
 from configs.common import base
-from experiments import hosts
+from experiments import hosts, lock
 from sergan import writers
 from sergan.errors import UserError
 
@@ -44,7 +44,7 @@ def run(
     `profile` steps of the training are traced.
 
     Raises:
-      UserError: wrong input, or a run folder that was made with another config.
+      UserError: wrong input, or a run folder that was made with another config or that another process uses.
     """
     record = _record(workdir, config, overrides, command)
     hosts.meet("the record is read")
@@ -52,18 +52,21 @@ def run(
         from sergan import report
 
         return _closing(workdir, report, "was finished before; everything is found done")
-    return _Stages(workdir, record, profile).all(config)
+    held = lock.hold(workdir) if hosts.first() and workdir.exists() else None
+    return _Stages(workdir, record, profile, held).all(config)
 
 
 class _Stages:
     """The stages of one run, each with its time in config.json."""
 
-    def __init__(self, workdir: epath.Path, record: dict[str, Any], profile: int) -> None:
-        self._workdir, self._record, self._profile = workdir, record, profile
+    def __init__(
+        self, workdir: epath.Path, record: dict[str, Any], profile: int, held: TextIO | None
+    ) -> None:
+        self._workdir, self._record, self._profile, self._held = workdir, record, profile, held
 
     def all(self, config: ml_collections.ConfigDict) -> str:
         from experiments import choose, classify, holes, quality, study, synthesise, train
-        from sergan import metrics, report
+        from sergan import events, metrics, report
 
         run = self._workdir
         _keep_compiled(config.training.compilation_cache)
@@ -79,7 +82,7 @@ class _Stages:
             self._timed("classify", lambda: classify.classify(resolved, run, choices))
         self._timed("quality", lambda: quality.measure(resolved, run))
         if hosts.first():
-            self._timed("report", lambda: self._report(metrics, report, holes))
+            self._timed("report", lambda: self._report(metrics, report, events, holes))
         hosts.meet("the report is written")
         return _closing(run, report, "finished")
 
@@ -94,6 +97,8 @@ class _Stages:
         from sergan import members
 
         run = self._workdir
+        run.mkdir(parents=True, exist_ok=True)
+        self._held = self._held or lock.hold(run)
         if not self._record["started"]:
             devices = [str(device) for device in jax.devices()]
             length = members.group_length(resolved.members, config.training.members_per_group)
@@ -105,7 +110,7 @@ class _Stages:
             points = [{"point": i} | point for i, point in enumerate(resolved.points)]
             writers.write_frame(run / "points.csv", pd.DataFrame(points))
 
-    def _report(self, metrics: Any, report: Any, holes: Any) -> None:
+    def _report(self, metrics: Any, report: Any, events: Any, holes: Any) -> None:
         run = self._workdir
         holes.gather(run)
         predictions = writers.read_frame(run / "predictions.csv", metrics.WORDS)
@@ -114,6 +119,7 @@ class _Stages:
         self._record["ended"] = _now()
         self._save()
         report.write(run)
+        events.finish(run)
         for parts in ("predictions", "choice", "quality"):
             (run / parts).rmtree(missing_ok=True)
 
@@ -168,7 +174,7 @@ def _record(
     values = json.loads(config.to_json())
     path = workdir / "config.json"
     if not path.exists():
-        if workdir.exists() and any(not file.name.endswith(".partial") for file in workdir.iterdir()):
+        if workdir.exists() and any(not _passing(file.name) for file in workdir.iterdir()):
             raise UserError(f"{workdir}: not empty and not a run folder; name another with --workdir")
         return {
             "config": values,
@@ -195,6 +201,11 @@ def _record(
             "name another folder with --workdir, or leave --workdir away"
         )
     return record
+
+
+def _passing(name: str) -> bool:
+    """Whether a file is left by a run that never began."""
+    return name.endswith(".partial") or name == lock.NAME
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
@@ -251,7 +262,8 @@ def _completed(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
 def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:
     """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
     from experiments import study, synthesise
-    from sergan import inputs, synthesis
+    from sergan import card, inputs, synthesis
+    from sergan.run_folder import Run
 
     synthesis.check_ending(out)
     config, _ = open_run(workdir)
@@ -260,80 +272,20 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     if source:
         with writers.Progress("features", 1) as progress:
             table = inputs.source_table(source, resolved.corpus, study.extraction(config, progress))
-    count = synthesise.synthesise_more(resolved, workdir, out, per_class, table)
-    return f"{out}: {count} rows, {per_class} of each of {', '.join(resolved.classes)}"
+    rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
+    command = f"python launch.py --mode=synthesize --workdir={workdir.name} --out={out.name}"
+    command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
+    source = Path(source or config.source).name
+    text = card.text(Run(workdir), rows, len(table.names_D), source, command)
+    synthesis.write(out, rows, table.names_D, text)
+    return f"{out}: {len(rows)} rows, {per_class} of each of {', '.join(resolved.classes)}, with a data card"
 
 
 def inspect(config: ml_collections.ConfigDict) -> str:
-    """What would be run on which data; trains nothing."""
-    from experiments import study
+    """What would be run on which data; extracts and trains nothing."""
+    from experiments import inspection
 
-    with writers.Progress("features", 1) as progress:
-        resolved = study.prepare(config, progress)
-    corpus = resolved.corpus
-    lines = [f"{'speaker':<16}" + "".join(f"{emotion:>12}" for emotion in resolved.classes) + f"{'all':>8}"]
-    for speaker in [*sorted(set(corpus.speakers_U.tolist())), ""]:
-        rows = corpus.speakers_U == speaker if speaker else corpus.speakers_U != ""
-        counts = [int((corpus.emotions_U[rows] == emotion).sum()) for emotion in resolved.classes]
-        lines.append(f"{speaker or 'all':<16}" + "".join(f"{n:>12}" for n in counts) + f"{sum(counts):>8}")
-    lines += [
-        "",
-        f"features: {len(corpus.names_D)} ({corpus.extractor})",
-        f"source: {config.source}, {len(resolved.source.ids_U)} rows of "
-        f"{len(set(resolved.source.speakers_U.tolist()))} speakers",
-        f"folds: {len(resolved.folds)}, {_folds(config)}",
-        f"CycleGANs: {_cyclegans(resolved.members, config.training.members_per_group)}",
-        f"sweep: {_sweep(resolved.points)}",
-        f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
-        f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
-        f"choice: {_choice(config, len(resolved.inner))}",
-        f"classifiers: SVM, DNN on {', '.join(config.normalisations)}; {config.gan.seeds} GAN seeds, "
-        f"{config.seeds} DNN seeds for each",
-    ]
-    return "\n".join(lines)
-
-
-def _cyclegans(planned: list[Any], at_most: int) -> str:
-    from sergan import members
-
-    if not planned:
-        return "none"
-    gans = list(dict.fromkeys(member.gan for member in planned))
-    steps = " or ".join(dict.fromkeys(f"{gan.pretrain_steps} + {gan.steps}" for gan in gans))
-    mebibytes = max(members.bytes_per_member(gan) for gan in gans) / 2**20
-    return (
-        f"{len(planned)} members of {gans[0].emotions} emotions, {steps} steps and {mebibytes:.0f} MiB each, "
-        f"{members.group_length(planned, at_most)} at a time, {len(gans)} programs"
-    )
-
-
-def _sweep(points: list[Any]) -> str:
-    if len(points) == 1:
-        return "none"
-    values = {name: list(dict.fromkeys(str(point[name]) for point in points)) for name in points[0]}
-    grid = "; ".join(f"{name} {', '.join(listed)}" for name, listed in values.items())
-    return f"{len(points)} points of {grid}"
-
-
-def _choice(config: ml_collections.ConfigDict, inner: int) -> str:
-    if not inner:
-        return "none, settings are the config's own"
-    if not config.choice.amounts:
-        return f"on {inner} inner folds, among the sweep's points"
-    keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items() if key != "speakers")
-    return f"on {inner} inner folds, among {keys}"
-
-
-def _folds(config: ml_collections.ConfigDict) -> str:
-    held_out = {
-        "speaker": "speaker",
-        "speaker_text": "speaker and text",
-        "speaker_groups": "group of speakers",
-        "session": "session",
-    }
-    if config.protocol == "across":
-        return f"trained on {config.corpus.name}, tested on {config.target.name}"
-    return f"one for each held-out {held_out[config.protocol]}"
+    return inspection.inspect(config)
 
 
 def report(workdirs: list[epath.Path], out: str) -> str:

@@ -1,8 +1,8 @@
 """A config with everything that follows from it before any work: rows, folds, networks, members."""
 
 import sys
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,17 @@ from etils import epath
 from experiments import points
 from experiments.checks import check
 from experiments.points import Point
-from sergan import adversarial, features, folds, inputs, members
+from sergan import adversarial, features, folds, inputs, mapping, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction
 from sergan.folds import Fold
-from sergan.gan import GanConfig
+from sergan.gan import GanConfig, steps_per_epoch
 from sergan.members import Member, View
 from sergan.methods import METHODS
+
+CLASSES = (2, 16)  # fewest and most
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Study:
         target_KxR = tuple(fold.train_R[emotion_R == emotion] for emotion in self.classes)
         seen_R = np.concatenate(target_KxR)
         folds.check_rows(fold, self.corpus, seen_R)
-        scaler = folds.min_max(np.concatenate([x_SxD[source_R], x_UxD[seen_R]]))
+        scaler = folds.min_max(x_SxD[source_R], x_UxD[seen_R])
         return View(source_R, target_KxR, scaler)
 
 
@@ -106,24 +108,51 @@ def prepare(config: Any, progress: Any = None) -> Study:
     Raises:
       UserError: whatever the user can mend, before anything is trained or written.
     """
+    settings = extraction(config, progress)
+    everything, own = corpora(config, settings)
+    corpus = labelled(config, own)
+    return assemble(config, corpus, source_of(config, everything, own, settings))
+
+
+def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTable]:
+    """(all rows of the corpora, those of the part that is wanted) as `config` names them, with all emotions.
+
+    Raises:
+      UserError: whatever the user can mend, before anything is extracted.
+    """
     swept = points.resolve(config)
     if len(swept) < len(config.sweep):
         merged = len(config.sweep) - len(swept)
         print(f"config.sweep: {merged} points were there before and are merged", file=sys.stderr)
     for point in swept:
         check(points.at(config, point))
-    settings = extraction(config, progress)
     for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):
         inputs.check_corpus(config[key].name, config[key].root, config[key].table, key)
-    everything = _corpus(config, "corpus", settings)
+    foresee = None if config.protocol == "across" else partial(_foresee, config)
+    everything = _corpus(config, "corpus", replace(settings, check=foresee))
     own = _part(config, everything)
     if config.protocol == "across":
         target = _corpus(config, "target", settings)
         everything, own = tables.join(everything, target), tables.join(own, target)
-    corpus = _labelled(config, own)
+    names = mapping.parse(config.corpus.labels, "corpus.labels")
+    mapping.check(everything, names, "corpus.labels")
+    return everything, mapping.renamed(own, names)
+
+
+def source_of(config: Any, everything: FeatureTable, own: FeatureTable, settings: Extraction) -> FeatureTable:
+    """The unlabelled rows S, for what `corpora` gives."""
     if config.source == "corpus":
-        return assemble(config, corpus, own.unlabelled())
-    return assemble(config, corpus, inputs.source_table(config.source, everything, settings))
+        return own.unlabelled()
+    return inputs.source_table(config.source, everything, settings)
+
+
+def _foresee(config: Any, labels: FeatureTable) -> None:
+    """Raises UserError for a corpus whose labels alone show that no folds can be made of it."""
+    names = mapping.parse(config.corpus.labels, "corpus.labels")
+    mapping.check(labels, names, "corpus.labels")
+    corpus = labelled(config, mapping.renamed(_part(config, labels), names))
+    if config.protocol != "speaker_text":  # which asks for the source, too
+        _splits(config, corpus, corpus, _classes(config, corpus))
 
 
 def extraction(config: Any, progress: Any = None) -> Extraction:
@@ -135,8 +164,9 @@ def extraction(config: Any, progress: Any = None) -> Extraction:
 def _corpus(config: Any, key: str, settings: Extraction) -> FeatureTable:
     """The rows that `config[key]` names; where there are two corpora, with speakers "corpus/speaker"."""
     spec = config[key]
-    rows = inputs.corpus_table(spec.name, spec.root, spec.table, settings, key)
-    return tables.named(rows, spec.name) if config.protocol == "across" else rows
+    columns = mapping.parse(spec.columns, f"{key}.columns")
+    found = inputs.corpus_table(spec.name, spec.root, spec.table, settings, key, columns)
+    return tables.named(found, spec.name) if config.protocol == "across" else found
 
 
 def _part(config: Any, corpus: FeatureTable) -> FeatureTable:
@@ -200,10 +230,7 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
     if config.protocol == "speaker_groups":
         return folds.speaker_groups(corpus, config.groups, classes)
     if config.protocol == "session":
-        session = CORPORA[config.corpus.name].session
-        assert session is not None  # see checks.check
-        session_U = np.array([session(who) for who in corpus.speakers_U.tolist()])
-        return folds.leave_out(corpus, session_U, "session", classes)
+        return folds.leave_out(corpus, _sessions(config, corpus), "session", classes)
     if config.protocol == "across":
         return [_across(config, corpus, classes)[0]]
     if config.corpus.name not in CORPORA or chooses(config, points.resolve(config)):
@@ -215,8 +242,23 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
             f"config.protocol={config.protocol}: config.source={config.source} has the corpus's speakers, "
             "and what they say there is not known"
         )
-    texts_U = np.array([CORPORA[config.corpus.name].text(clip) for clip in corpus.ids_U])
-    return folds.speaker_and_text(corpus, texts_U, classes)
+    text = CORPORA[config.corpus.name].text
+    assert text is not None  # see checks.check
+    return folds.speaker_and_text(corpus, np.array([text(clip) for clip in corpus.ids_U]), classes)
+
+
+def _sessions(config: Any, corpus: FeatureTable) -> np.ndarray:
+    """The session of each row; raises UserError if there are none."""
+    if corpus.sessions_U is not None and "" not in corpus.sessions_U:
+        return corpus.sessions_U
+    session = CORPORA[config.corpus.name].session if config.corpus.name in CORPORA else None
+    if session:
+        return np.array([session(who) for who in corpus.speakers_U.tolist()])
+    without = len(corpus.ids_U) if corpus.sessions_U is None else int(np.sum(corpus.sessions_U == ""))
+    raise UserError(
+        f"config.protocol=session: {without} of {len(corpus.ids_U)} rows have no session; fill the column "
+        "session, or use protocol speaker or speaker_groups"
+    )
 
 
 def _inner(config: Any, corpus: FeatureTable, splits: list[Fold], classes: tuple[str, ...]) -> list[Fold]:
@@ -268,7 +310,7 @@ def gan_config(
     """
     gan = config.gan
     rows = np.mean([len(fold.train_R) for fold in splits]) / len(classes)
-    epoch = max(1, round(float(rows) / gan.batch_size))
+    epoch = steps_per_epoch(float(rows), gan.batch_size)
     chunk = config.training.log_every
     steps = {
         "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
@@ -316,7 +358,8 @@ def gan_config(
     )
 
 
-def _labelled(config: Any, table: FeatureTable) -> FeatureTable:
+def labelled(config: Any, table: FeatureTable) -> FeatureTable:
+    """The rows of the classes of `config`."""
     return table.select(np.flatnonzero(np.isin(table.emotions_U, _classes(config, table))))
 
 
@@ -331,8 +374,12 @@ def _classes(config: Any, table: FeatureTable) -> tuple[str, ...]:
         if emotion not in present:
             raise UserError(
                 f"config.corpus.classes: no row{both} has the emotion {emotion!r}; "
-                f"there are {', '.join(present)}"
+                f"there are {tables.listed(present, 20)}; () takes all"
             )
-    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
-        raise UserError(f"config.corpus.classes: two or more different emotions, not {classes}")
+    fewest, most = CLASSES
+    if len(set(classes)) < len(classes) or not fewest <= len(classes) <= most:
+        raise UserError(
+            f"config.corpus.classes: {fewest} to {most} different emotions, not {len(classes)} "
+            f"({tables.listed(classes, most)}); choose some, or merge them with config.corpus.labels"
+        )
     return classes

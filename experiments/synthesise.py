@@ -107,10 +107,8 @@ def synthetic_path(run: epath.Path, member: Member) -> epath.Path:
     return run / "synthetic" / member.normalisation / name
 
 
-def synthesise_more(
-    study: Study, run: epath.Path, out: epath.Path, per_class: int, source: FeatureTable
-) -> int:
-    """Writes exactly `per_class` rows of each emotion to `out`, trains nothing; returns the number of rows.
+def synthesise_more(study: Study, run: epath.Path, per_class: int, source: FeatureTable) -> pd.DataFrame:
+    """Exactly `per_class` rows of each emotion, as of `synthesis.frame`; trains nothing.
 
     The rows are spread evenly over the folds' members of one arm ("wdiv", else "gan", else the last trained)
     and the first normalisation and point, those that diverged left out; within a member they come from
@@ -151,5 +149,4 @@ def synthesise_more(
         frames.append(
             synthesis.frame(y_KxNxD, source.select(picks_R), study.classes, generators.origin(member))
         )
-    synthesis.write(out, pd.concat(frames).sort_values("target_emotion", kind="stable"), source.names_D)
-    return sum(len(frame) for frame in frames)
+    return pd.concat(frames).sort_values("target_emotion", kind="stable")

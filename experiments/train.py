@@ -17,6 +17,7 @@ from experiments.traces import Trace
 from sergan import members, methods, writers
 from sergan.checkpoint import Checkpoints, restore_tree, save_tree
 from sergan.errors import UserError
+from sergan.events import FOLDER, Events
 from sergan.gan import GanConfig
 from sergan.members import Member
 
@@ -119,6 +120,7 @@ class _Group:
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
         self._forget_metrics_after(self.step)
+        self._events = Events(self._run / FOLDER / self._name, self.step) if hosts.first() else None
         self._started = time.monotonic()
 
     @property
@@ -155,6 +157,8 @@ class _Group:
     def close(self) -> None:
         """Waits for what is being saved."""
         self._checkpoints.close()
+        if self._events:
+            self._events.close()
 
     def finish(self) -> None:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
@@ -216,6 +220,24 @@ class _Group:
         )
         shown = [name for name in ("critic_T", "cycle", "class") if name in metrics]
         self._means = {name: float(np.mean(metrics[name])) for name in shown}
+        self._tell_tensorboard(step, metrics)
+
+    @property
+    def _name(self) -> str:
+        """What the group trains: loss, normalisation and number."""
+        return f"{self._gan.loss}_{self._group[0].normalisation}_{self._number:03d}"
+
+    def _tell_tensorboard(self, step: int, metrics: dict[str, np.ndarray]) -> None:
+        """Each metric as the mean of the group's members: of all emotions, and of each."""
+        assert self._events is not None
+        places = [place for place, _ in _distinct(self._group)]
+        means = {name: values_MxK[places].mean(axis=0) for name, values_MxK in metrics.items()}
+        each = {
+            f"{name}/{emotion}": float(mean_K[k])
+            for name, mean_K in means.items()
+            for k, emotion in enumerate(self._study.classes)
+        }
+        self._events.scalars(step, {name: float(mean_K.mean()) for name, mean_K in means.items()} | each)
 
     def _forget_metrics_after(self, step: int) -> None:
         """Drops what an interrupted run logged after its last checkpoint: it is trained again."""

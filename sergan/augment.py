@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from imblearn.over_sampling import SMOTE
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from sergan.errors import UserError
 
@@ -110,6 +108,8 @@ def smote(given: Given, rng: np.random.Generator) -> Synthetic:
     Source: Chawla et al., "SMOTE: synthetic minority over-sampling technique", JAIR 16, 2002, as in
       imbalanced-learn.
     """
+    from imblearn.over_sampling import SMOTE  # half a second, for this arm alone
+
     if len(given.classes) < 2:
         raise UserError(
             f"smote: imbalanced-learn needs 2 or more classes, there is {given.classes[0]!r} alone"
@@ -204,6 +204,8 @@ def shrunk(x_NxD: np.ndarray) -> Shrunk:
     Source: Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
       J. Multivariate Analysis 88(2), 2004; scikit-learn's shrinkage a.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
     count, width = x_NxD.shape
     mean_D = x_NxD.mean(axis=0, dtype=np.float64)
     centred_NxD = x_NxD - mean_D

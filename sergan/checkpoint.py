@@ -72,7 +72,12 @@ def restore_tree(path: epath.PathLike, tree: Any) -> Any:
         except (ocp.errors.InvalidLayoutError, FileNotFoundError, ValueError) as error:
             raise UserError(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
         _check_shapes(metadata, tree, path)
-        return ocp.load(path, jax.tree.map(_abstract, tree))
+        try:
+            return ocp.load(path, jax.tree.map(_abstract, tree))
+        except jax.errors.JaxRuntimeError:  # no memory for it, say
+            raise
+        except Exception as error:  # Orbax raises no narrower one for arrays that are cut short
+            raise UserError(f"{path}: a damaged checkpoint, whose arrays cannot be read") from error
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache as remember
 from functools import partial
 from importlib import metadata
@@ -72,7 +72,8 @@ class Extraction:
 
     `set_name` is given in any case. `cache`, `workers` and `progress` are those of `extract`. In the folder
     `store` recordings are kept as prepared sets before anything is extracted; '': they are read from their
-    own files, and stock sets are in `STORE`.
+    own files, and stock sets are in `STORE`. `check` is called with the labels of recordings, without values,
+    before any of them is read.
 
     Raises:
       UserError: openSMILE has no such set.
@@ -83,12 +84,15 @@ class Extraction:
     store: str | Path = ""
     workers: int = 0
     progress: Progress | None = None
+    check: Callable[[FeatureTable], None] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "set_name", feature_set(self.set_name))
 
     def recordings(self, name: str, recordings: Sequence[Recording]) -> FeatureTable:
         """Rows of recordings, kept in the store as the set `name`; raises UserError as `extract` does."""
+        if self.check is not None:
+            self.check(self.labels(recordings))
         if not self.store:
             return extract(recordings, self.set_name, self.cache, self.workers, self.progress)
         return self._clips(prepared.prepare(name, recordings, self.store, self.progress))
@@ -97,8 +101,29 @@ class Extraction:
         """Rows of a stock set like "tfds:crema_d"; raises UserError as `prepared.read` does."""
         return self._clips(prepared.read(self.store or STORE, name))
 
+    def labels(self, clips: Sequence[Recording] | Sequence[Entry]) -> FeatureTable:
+        """The rows that there would be, with NaN for values."""
+        names_D = _smile(self.set_name).feature_names
+        return _table(np.full((len(clips), len(names_D)), np.nan, np.float32), clips, self.set_name)
+
     def _clips(self, clips: Clips) -> FeatureTable:
         return extract_prepared(clips, self.set_name, self.cache, self.workers, self.progress)
+
+
+@dataclass(frozen=True)
+class Outlook(Extraction):
+    """Labels without values: what would be extracted. `found` are all recordings that were asked for."""
+
+    found: list[Recording] = field(default_factory=list)
+
+    def recordings(self, name: str, recordings: Sequence[Recording]) -> FeatureTable:
+        """As `Extraction.recordings`, with NaN for values; no audio is read."""
+        self.found.extend(recordings)
+        return self.labels(recordings)
+
+    def stock(self, name: str) -> FeatureTable:
+        """As `Extraction.stock`, with NaN for values."""
+        return self.labels(prepared.read(self.store or STORE, name).entries())
 
 
 def extract(
@@ -204,8 +229,11 @@ def _table(x_UxD: np.ndarray, clips: Sequence[Recording] | Sequence[Entry], set_
         emotions_U=np.array([clip.emotion for clip in clips]),
         names_D=tuple(_smile(set_name).feature_names),
         extractor=f"{set_name} opensmile {metadata.version('opensmile')}",
+        sessions_U=np.array([clip.session for clip in clips])
+        if any(clip.session for clip in clips)
+        else None,
     )
-    tables.check(table, "extracted features")
+    tables.check_labels(table, "extracted features")
     return table
 
 

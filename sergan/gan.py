@@ -70,6 +70,11 @@ class GanData(NamedTuple):
 Step = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
+def steps_per_epoch(rows: float, batch_size: int) -> int:
+    """Steps of a pass over the mean number of rows of an emotion, 1 or more."""
+    return max(1, round(rows / batch_size))
+
+
 def start(params: dict[str, Any], key: jax.Array) -> GanState:
     """A member before its first step, from its networks' parameters and its root key."""
     return GanState(

@@ -3,17 +3,18 @@
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sergan import data
-from sergan.corpora import CORPORA, prepared, tables
+from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
 from sergan.corpora.recordings import folder
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
-from sergan.features import Extraction
+from sergan.features import Extraction, Outlook
 
 _log = logging.getLogger(__name__)
 
@@ -28,27 +29,44 @@ def check_corpus(name: str, root: str, table: str, key: str) -> None:
         raise UserError(f"config.{key}.name: {name} has no emotions; use it as config.source={name}:FOLDER")
     if name not in CORPORA and not root.startswith(prepared.PREFIX):
         raise UserError(f"config.{key}.name: there is no corpus {name!r} (only {', '.join(CORPORA)})")
+    if name == "audformat" and not root:
+        raise UserError(f"config.{key}.root is empty; audformat needs the folder of db.yaml")
+
+
+def check_columns(columns: Mapping[str, str], key: str) -> None:
+    """Raises UserError, naming config.`key`, for names that are given to what is no column."""
+    known = list(dict.fromkeys([*clip_table.COLUMNS, *tables.COLUMNS, *audformat.COLUMNS]))
+    for name in columns:
+        if name not in known:
+            raise UserError(f"config.{key}: {name!r} is none of {', '.join(known)}")
 
 
 def corpus_table(
-    name: str, root: str, table: str, extraction: Extraction, key: str = "corpus"
+    name: str,
+    root: str,
+    table: str,
+    extraction: Extraction,
+    key: str = "corpus",
+    columns: Mapping[str, str] | None = None,
 ) -> FeatureTable:
-    """The labelled corpus: feature table `table`, or the audio in `root`, or the embedded table of `name`.
+    """The labelled corpus: the clips or features of `table`, or the audio in `root`, or what is embedded.
 
-    `root` is the folder of the corpus as distributed, or a stock set like "tfds:crema_d". `key` is where the
-    config names it. Logs how a copy of the corpus differs from the published one.
+    `root` is the folder of the corpus `name` as distributed, or a stock set like "tfds:crema_d". `key` is
+    where the config names it. `columns` has a table's own names of columns, see `clip_table`, `tables` and
+    `audformat`. Logs how a copy of the corpus differs from the published one.
 
     Raises:
       UserError: an unknown corpus, or one without emotions; `root` and `table` both given; no embedded table;
         faulty input; no emotions; fewer than two speakers.
     """
     check_corpus(name, root, table, key)
+    own = columns or {}
     if table:
-        rows = tables.read(table)
+        rows = _table(table, extraction, own, labelled=True)
     elif root.startswith(prepared.PREFIX):
         rows = extraction.stock(root)
     elif root:
-        rows = _distributed(name, root, extraction)
+        rows = _distributed(name, root, extraction, own)
     else:
         rows = _embedded(name, extraction, f"give --config.{key}.root=DIR")
     where = table or root or f"the embedded {name}"
@@ -62,13 +80,22 @@ def corpus_table(
     return rows
 
 
-def _distributed(name: str, root: str, extraction: Extraction) -> FeatureTable:
+def _table(path: str, extraction: Extraction, columns: Mapping[str, str], labelled: bool) -> FeatureTable:
+    """Rows of a table of clips or of features."""
+    if not clip_table.is_one(path, columns):
+        return tables.read(path, columns)
+    recordings = clip_table.read(path, columns, labelled, files=not isinstance(extraction, Outlook))
+    return extraction.recordings(_set_name(Path(path).expanduser()), recordings)
+
+
+def _distributed(name: str, root: str, extraction: Extraction, columns: Mapping[str, str]) -> FeatureTable:
     """Rows of a copy of a corpus."""
-    recordings = CORPORA[name].read(root)
+    recordings = audformat.read(root, columns) if name == "audformat" else CORPORA[name].read(root)
     different = CORPORA[name].differences(recordings)
     if different:
         _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
-    return extraction.recordings(f"sergan_{name}", recordings)
+    stored = _set_name(Path(root).expanduser()) if name == "audformat" else f"sergan_{name}"
+    return extraction.recordings(stored, recordings)
 
 
 def _embedded(name: str, extraction: Extraction, hint: str) -> FeatureTable:
@@ -82,8 +109,8 @@ def source_table(source: str, corpus: FeatureTable, extraction: Extraction) -> F
     """The unlabelled source S, without emotions.
 
     `source` is "speech" (embedded), a stock set like "tfds:librispeech", a corpus as distributed like
-    "tedlium:FOLDER", any folder of audio, or a feature table. A row that is also in `corpus` gets the
-    corpus's speaker, so that folds can leave it out with the speaker.
+    "tedlium:FOLDER", any folder of audio, or a table of clips or features. A row that is also in `corpus`
+    gets the corpus's speaker, so that folds can leave it out with the speaker.
 
     Raises:
       UserError: no such source, faulty input, or other features than the corpus's; clips of the corpus among
@@ -105,13 +132,13 @@ def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
     if source.startswith(prepared.PREFIX):
         return extraction.stock(source)
     if root and name in CORPORA:
-        return _distributed(name, root, extraction)
+        return _distributed(name, root, extraction, {})
     if path.is_dir():
         return extraction.recordings(_set_name(path), folder(path))
     if path.suffix.lower() in tables.ENDINGS:
-        return tables.read(path)
+        return _table(source, extraction, {}, labelled=False)
     raise UserError(
-        f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a feature table "
+        f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
         f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
     )
 
@@ -128,8 +155,11 @@ def _with_corpus_speakers(rows: FeatureTable, corpus: FeatureTable, source: str)
     """The rows, those that are also in the corpus with the speakers that they have there.
 
     Rows are compared, not files, so that a clip is known in any container. Speakers whose clips have the same
-    speaker in the corpus are left out by that name, whether the corpus has all of their clips or not.
+    speaker in the corpus are left out by that name, whether the corpus has all of their clips or not. Rows
+    without values cannot be compared.
     """
+    if not (rows.extracted and corpus.extracted):
+        return rows
     speakers = {x_D.tobytes(): str(who) for x_D, who in zip(corpus.x_UxD, corpus.speakers_U, strict=True)}
     known = [speakers.get(x_D.tobytes()) for x_D in rows.x_UxD]
     count = sum(who is not None for who in known)

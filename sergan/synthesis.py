@@ -1,5 +1,6 @@
 """Unlabelled rows through trained generators: synthetic rows with provenance, scaled as the real ones."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from sergan import adversarial, methods
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import GanConfig
-from sergan.writers import write_frame
+from sergan.writers import write_frame, write_text
 
 PROVENANCE = (
     "id",
@@ -71,14 +72,25 @@ def _noise(source: FeatureTable) -> FeatureTable:
 
 def check_ending(path: epath.Path) -> None:
     """Raises UserError unless rows can be written to `path`."""
-    if path.suffix not in (".csv", ".npz", ".parquet"):
-        raise UserError(f"{path}: rows are written as .csv, .npz or .parquet, by the ending")
+    if path.suffix not in ("", ".csv", ".npz", ".parquet"):
+        raise UserError(
+            f"{path}: rows are written as .csv, .npz or .parquet, by the ending, or in audformat to a folder"
+        )
     if not path.parent.exists():
         raise UserError(f"{path}: the folder {path.parent} does not exist")
+    if path.suffix == "" and path.exists():
+        raise UserError(f"{path}: is there already; name a new folder, which is written in audformat")
 
 
-def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
-    """Writes rows as csv, Parquet or npz (x_NxD, names_D, provenance), whole or not at all."""
+def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...], card: str) -> None:
+    """Writes rows as csv, Parquet, npz (x_NxD, names_D, provenance) or, without an ending, in audformat, and
+    their data card beside them; whole or not at all."""
+    if path.suffix == "":
+        write_text(path.with_name(f"{path.name}.partial") / "card.md", card)
+        _write_database(path.with_name(f"{path.name}.partial"), frame, names_D)
+        path.with_name(f"{path.name}.partial").rename(path)
+        return
+    write_text(path.with_suffix(".card.md"), card)
     if path.suffix != ".npz":
         write_frame(path, frame)
         return
@@ -89,3 +101,20 @@ def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> No
         x_NxD = frame[list(names_D)].to_numpy(np.float32)
         np.savez_compressed(file, x_NxD=x_NxD, names_D=np.array(names_D), **strings)
     temporary.replace(path)
+
+
+def _write_database(folder: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
+    """An audformat database: the table `rows` by id with the provenance, the features in an attachment."""
+    import audformat
+
+    database = audformat.Database("synthetic", source="sergan", usage=audformat.define.Usage.RESEARCH)
+    database.description = "Synthetic rows of features; the attachment has the features by the table's id."
+    database.schemes["emotion"] = audformat.Scheme(labels=sorted(set(frame["target_emotion"])))
+    table = audformat.MiscTable(pd.Index(frame["id"], name="id", dtype="string"))
+    database["rows"] = table
+    for name in PROVENANCE[1:]:
+        table[name] = audformat.Column(scheme_id="emotion" if name == "target_emotion" else None)
+        table[name].set(frame[name].to_numpy())
+    database.attachments["features"] = audformat.Attachment("features.parquet")
+    write_frame(folder / "features.parquet", frame[["id", *names_D]])
+    database.save(os.fspath(folder), storage_format="csv")

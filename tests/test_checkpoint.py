@@ -75,3 +75,10 @@ def test_a_missing_or_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "damaged" / "junk").write_text("not a checkpoint")
     with pytest.raises(UserError, match="damaged: not a whole checkpoint"):
         restore_tree(tmp_path / "damaged", {})
+    tree = {"x": np.arange(1000.0, dtype=np.float32)}
+    save_tree(tmp_path / "cut", tree)
+    files = [path for path in (tmp_path / "cut").rglob("*") if path.is_file()]
+    biggest = max(files, key=lambda path: path.stat().st_size)
+    biggest.write_bytes(biggest.read_bytes()[:100])
+    with pytest.raises(UserError, match="cut: a damaged checkpoint"):
+        restore_tree(tmp_path / "cut", tree)

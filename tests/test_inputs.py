@@ -13,7 +13,7 @@ from sergan import data
 from sergan.corpora import emodb, prepared, tables
 from sergan.corpora.prepared import builder, stock
 from sergan.errors import UserError
-from sergan.features import Extraction
+from sergan.features import Extraction, Outlook
 from sergan.inputs import corpus_table, source_table
 
 ROOT = Path(__file__).parent / "data" / "emodb"
@@ -51,6 +51,7 @@ def test_corpus_embedded_from_audio_and_from_a_table(cache, extraction, tmp_path
         (("tedlium", "tfds:tedlium", "", "IS10"), "corpus.name: tedlium has no emotions"),
         (("emodb", "/nowhere", "", "IS10"), "/nowhere: no such folder"),
         (("emodb", "", "/nowhere.csv", "IS10"), r"/nowhere\.csv: no such file"),
+        (("audformat", "", "", "IS10"), r"config\.corpus\.root is empty; audformat needs the folder"),
     ],
 )
 def test_wrong_corpora(cache, arguments, message):
@@ -190,3 +191,77 @@ def test_speakers_with_the_corpus_own_names_are_no_strangers(extraction):
     assert len(source_table(f"emodb:{ROOT}", some, extraction).ids_U) == 20
     with pytest.raises(UserError, match=r"of its 20 rows are clips of the corpus, and .* cannot be told"):
         source_table(str(ROOT), some, extraction)
+
+
+# own data
+
+
+def clips(folder, columns="file,emotion,speaker"):
+    """The twenty clips as a table of clips, and the recordings that it has."""
+    recordings = emodb.read(ROOT)
+    lines = [f"{r.path},{r.emotion},{r.speaker}" for r in recordings]
+    (folder / "t.csv").write_text("\n".join([columns, *lines]))
+    return folder / "t.csv", recordings
+
+
+def test_a_table_of_clips_has_the_rows_of_its_audio(extraction, tmp_path):
+    path, recordings = clips(tmp_path, "path,label,speaker")
+    columns = {"file": "path", "emotion": "label"}
+    table = corpus_table("any", "", str(path), extraction, columns=columns)
+    plain = corpus_table("emodb", str(ROOT), "", extraction)
+    np.testing.assert_array_equal(table.x_UxD, plain.x_UxD)
+    assert table.emotions_U.tolist() == plain.emotions_U.tolist()
+    assert table.ids_U.tolist() == [str(r.path) for r in recordings] and table.sessions_U is None
+
+
+def test_a_table_of_clips_is_a_source(extraction, tmp_path):
+    source = source_table(str(clips(tmp_path)[0]), data.load("emodb", "IS10"), extraction)
+    assert set(source.emotions_U.tolist()) == {""} and len(source.ids_U) == 20
+
+
+def test_parts_of_a_clip_have_rows_of_their_own(extraction, tmp_path):
+    clip = ROOT / "wav" / "03a02Nc.wav"
+    lines = ["file,emotion,speaker,session,start,end", f"{clip},x,1,a,0,0.6", f"{clip},y,2,b,0.6,"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = corpus_table("any", "", str(tmp_path / "t.csv"), extraction)
+    assert table.sessions_U.tolist() == ["a", "b"]
+    assert (table.x_UxD[0] != table.x_UxD[1]).any()
+
+
+def test_labels_are_looked_at_before_anything_is_extracted(extraction, tmp_path, monkeypatch):
+    seen = []
+
+    def check(labels):
+        seen.append(labels)
+        raise UserError("not these")
+
+    monkeypatch.setattr("sergan.features.read_audio", no_audio)
+    checked = replace(extraction, cache=tmp_path / "other", check=check)
+    with pytest.raises(UserError, match="not these"):
+        corpus_table("any", "", str(clips(tmp_path)[0]), checked)
+    assert len(seen[0].ids_U) == 20 and not seen[0].extracted and not (tmp_path / "other").exists()
+
+
+def test_an_outlook_has_labels_and_no_values(extraction, tmp_path, monkeypatch):
+    monkeypatch.setattr("sergan.features.read_audio", no_audio)
+    outlook = Outlook("IS10", tmp_path / "other")
+    table = corpus_table("emodb", str(ROOT), "", outlook)
+    assert not table.extracted and len(table.names_D) == 1582 and len(outlook.found) == 20
+    source = source_table(str(ROOT), table, outlook)
+    assert set(source.speakers_U.tolist()) == {"emodb/wav"} and len(outlook.found) == 40
+    assert source_table("speech", table, outlook).extracted
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_database_in_audformat_has_the_rows_of_its_audio(extraction, tmp_path):
+    (tmp_path / "db.yaml").write_text(
+        "name: x\nsource: y\nusage: research\nschemes: {emotion: {dtype: str}}\n"
+        "tables: {clips: {type: filewise, columns: {emotion: {scheme_id: emotion}, speaker: {}}}}\n"
+    )
+    recordings = emodb.read(ROOT)
+    lines = [f"{r.path},{r.emotion},{r.speaker}" for r in recordings]
+    (tmp_path / "db.clips.csv").write_text("\n".join(["file,emotion,speaker", *lines]))
+    table = corpus_table("audformat", str(tmp_path), "", extraction)
+    np.testing.assert_array_equal(table.x_UxD, corpus_table("emodb", str(ROOT), "", extraction).x_UxD)
+    assert table.emotions_U.tolist() == [r.emotion for r in recordings]
+    assert len(source_table(f"audformat:{tmp_path}", data.load("emodb", "IS10"), extraction).ids_U) == 20

@@ -1,6 +1,7 @@
 """The commands as a user types them, on the real corpus at debug size."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -8,13 +9,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import audformat
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from etils import epath
 from sklearn.metrics import balanced_accuracy_score
 
-from experiments import study
+from experiments import lock, study
 from experiments.run import open_run
 from experiments.synthesise import synthetic_path
 from experiments.train import restore_generators
@@ -295,6 +298,39 @@ def test_synthesize_writes_exactly_what_was_asked_and_trains_nothing(run, tmp_pa
     assert len(set(ids)) == 115
 
 
+def test_synthesize_writes_an_audformat_database_and_always_a_data_card(run, tmp_path):
+    at = ("--mode=synthesize", f"--workdir={run}", "--per_class=23")
+    code, text, err = launch(*at, f"--out={tmp_path / 'database'}")
+    assert code == 0 and "with a data card" in text, err
+    database = audformat.Database.load(str(tmp_path / "database"))
+    rows = database["rows"].get()
+    assert rows.target_emotion.value_counts().to_dict() == dict.fromkeys(EMOTIONS, 23)
+    assert {"source_id", "source_speaker", "member", "fold", "seed", "step"} <= set(rows)
+    kept = pd.read_parquet(tmp_path / "database" / database.attachments["features"].path)
+    assert kept.id.tolist() == rows.index.tolist() and kept.shape == (115, 1583)
+    card = (tmp_path / "database" / "card.md").read_text()
+    assert launch(*at, f"--out={tmp_path / 'rows.csv'}")[0] == 0
+    assert (tmp_path / "rows.card.md").read_text() == card.replace("--out=database", "--out=rows.csv")
+    assert "EMO-DB (Burkhardt et al. 2005)" in card and "| anger | 23 |" in card and str(tmp_path) not in card
+    assert "is there already" in refused(*at, f"--out={tmp_path / 'database'}")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_run_can_be_watched_in_tensorboard(run):
+    names = {path.parent.name for path in (run / "tensorboard").rglob("events.out.tfevents.*")}
+    assert {"wdiv_train_000", "wdiv_speaker_001", "report"} <= names
+
+
+def test_a_second_process_is_refused(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "report.html").unlink()
+    held = lock.hold(epath.Path(folder))
+    assert f"process {os.getpid()} on " in refused(DEBUG, f"--workdir={folder}")
+    held.close()
+    assert launch(DEBUG, f"--workdir={folder}")[0] == 0
+
+
 def test_synthesize_transfers_other_speech(run, tmp_path):
     other = data.load("speech", "IS10").select(np.arange(5))
     tables.write(other, tmp_path / "other.npz")
@@ -479,3 +515,60 @@ def test_a_run_that_lost_half_of_its_work_ends_as_it_did(run):
     assert {name: (run / name).read_bytes() for name in before} == before
     assert kept.stat().st_mtime_ns == stamp
     pd.testing.assert_frame_equal(pd.read_parquet(lost).tail(1), row)
+
+
+def test_own_clips_from_audio_to_report(tmp_path):
+    """The twenty clips in a table with columns and labels of its owner's, and own speech as the source."""
+    words = {
+        "W": "Wut",
+        "L": "Überdruss",
+        "E": "Ekel",
+        "A": "Angst",
+        "F": "Freude",
+        "T": "Trauer",
+        "N": "ruhig",
+    }
+    (tmp_path / "ton").mkdir()
+    lines = ["pfad,gefühl,wer"]
+    for clip in sorted((ROOT / "tests" / "data" / "emodb" / "wav").iterdir()):
+        shutil.copy(clip, tmp_path / "ton")
+        lines.append(f"ton/{clip.name},{words[clip.stem[5]]},{int(clip.stem[:2]) % 3}")
+    (tmp_path / "clips.csv").write_text("\n".join(lines), encoding="utf-8")
+    merged = {"Wut": "laut", "Freude": "laut", "Angst": "laut", "Ekel": "leise", "Trauer": "leise"}
+    merged |= {"Überdruss": "leise", "ruhig": "leise"}
+    flags = (
+        DEBUG,
+        f"--config.corpus.table={tmp_path / 'clips.csv'}",
+        "--config.corpus.columns={'file': 'pfad', 'emotion': 'gefühl', 'speaker': 'wer'}",
+        f"--config.corpus.labels={merged}",
+        "--config.corpus.classes=()",
+        "--config.source=corpus",
+        "--config.seeds=1",
+        "--config.normalisations=('train',)",
+        "--config.features.workers=1",
+        f"--config.features.cache={tmp_path / 'cache'}",
+    )
+    code, out, err = launch(*flags, "--mode=inspect")
+    assert code == 0 and "folds: 3, one for each held-out speaker" in out, err
+    assert "audio of the corpus: 0.5 min in 20 clips" in out and not (tmp_path / "cache").exists()
+    run = tmp_path / "run"
+    code, out, err = launch(*flags, f"--workdir={run}")
+    assert code == 0, err
+    predictions = pd.read_csv(run / "predictions.csv", dtype=str)
+    assert set(predictions.truth) == {"laut", "leise"} and set(predictions.speaker) == set("012")
+    assert set(predictions.id) == {line.partition(",")[0] for line in lines[1:]}
+    assert "leise" in (run / "report.html").read_text()
+    (tmp_path / "clips.csv").unlink()  # a finished run needs its folder alone
+    code, out, err = launch(
+        "--mode=synthesize", f"--workdir={run}", f"--out={tmp_path}/r.csv", "--per_class=9"
+    )
+    assert code == 0 and set(pd.read_csv(tmp_path / "r.csv").target_emotion) == {"laut", "leise"}, err
+
+
+def test_wrong_own_data_is_one_line_and_exit_code_2(tmp_path):
+    table = tmp_path / "clips.csv"
+    table.write_text("file,label,speaker\nnone.wav,x,1\n")
+    at = (DEBUG, f"--config.corpus.table={table}", f"--workdir={tmp_path / 'run'}")
+    assert "no column 'emotion' (emotion); there are 'file', 'label', 'speaker'" in refused(*at)
+    assert "clips.csv line 2: " in refused(*at, "--config.corpus.columns={'emotion': 'label'}")
+    assert not (tmp_path / "run").exists()

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sergan.corpora import crema_d, emodb, iemocap, msp_improv, ravdess, tedlium
+from sergan.corpora import audformat, crema_d, emodb, iemocap, msp_improv, ravdess, tedlium
 from sergan.corpora.recordings import Recording
 
 
 class Corpus(NamedTuple):
     """How a corpus is read, how a copy differs from the published one (lines, none if it does not), and which
-    text a clip speaks, by its id.
+    text a clip speaks, by its id; None where that is not known.
 
     `session` is the session of a speaker and `part` the part that a clip is of, by its id; None where a
     corpus has no such thing. Without emotions it is not `labelled`, and can only be a source.
@@ -18,7 +18,7 @@ class Corpus(NamedTuple):
 
     read: Callable[[str | Path], list[Recording]]
     differences: Callable[[list[Recording]], list[str]]
-    text: Callable[[str], str]
+    text: Callable[[str], str] | None
     session: Callable[[str], str] | None = None
     part: Callable[[str], str] | None = None
     labelled: bool = True
@@ -30,5 +30,6 @@ CORPORA = {
     "msp_improv": Corpus(msp_improv.read, msp_improv.differences, msp_improv.text, msp_improv.session),
     "ravdess": Corpus(ravdess.read, ravdess.differences, ravdess.text),
     "crema_d": Corpus(crema_d.read, crema_d.differences, crema_d.text),
+    "audformat": Corpus(audformat.read, lambda recordings: [], None),
     "tedlium": Corpus(tedlium.read, tedlium.differences, tedlium.text, labelled=False),
 }

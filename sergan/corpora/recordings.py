@@ -71,7 +71,7 @@ def sampling_rate(path: Path) -> int:
     Raises:
       UserError: the file is missing or not audio.
     """
-    return int(_header(path).samplerate)
+    return int(header(path).samplerate)
 
 
 def seconds(path: Path) -> float:
@@ -80,8 +80,8 @@ def seconds(path: Path) -> float:
     Raises:
       UserError: the file is missing or not audio.
     """
-    header = _header(path)
-    return float(header.frames / header.samplerate)
+    found = header(path)
+    return float(found.frames / found.samplerate)
 
 
 def _where(path: Path, start: float, end: float | None) -> str:
@@ -91,7 +91,8 @@ def _where(path: Path, start: float, end: float | None) -> str:
     return f"{path} from {start:g} to {end:g} s"
 
 
-def _header(path: Path) -> soundfile._SoundFileInfo:
+def header(path: Path) -> soundfile._SoundFileInfo:
+    """What a file's header says: frames, samplerate in Hz, channels; raises UserError if it has none."""
     try:
         return soundfile.info(path)
     except (soundfile.SoundFileError, OSError) as error:
@@ -100,12 +101,12 @@ def _header(path: Path) -> soundfile._SoundFileInfo:
 
 def _decode(path: Path, start: float, end: float | None) -> tuple[np.ndarray, int]:
     """(x_T, sampling rate in Hz) of a segment of a mono file."""
-    header = _header(path)
-    if _is_cut(path):
+    found = header(path)
+    if is_cut(path):
         raise UserError(f"{path}: truncated, the file is shorter than its header says")
-    if header.channels != 1:
-        raise UserError(f"{path}: {header.channels} channels; convert it to mono")
-    first, stop = _frames(path, header, start, end)
+    if found.channels != 1:
+        raise UserError(f"{path}: {found.channels} channels; convert it to mono")
+    first, stop = frames(path, found, start, end)
     try:
         x_T, rate = soundfile.read(path, start=first, stop=stop, dtype="float32")
     except soundfile.SoundFileError as error:
@@ -115,25 +116,29 @@ def _decode(path: Path, start: float, end: float | None) -> tuple[np.ndarray, in
     return x_T, rate
 
 
-def _frames(path: Path, header: soundfile._SoundFileInfo, start: float, end: float | None) -> tuple[int, int]:
-    """First frame of a segment and the one after its last."""
-    where, length = _where(path, start, end), header.frames / header.samplerate
+def frames(path: Path, found: soundfile._SoundFileInfo, start: float, end: float | None) -> tuple[int, int]:
+    """First frame of a segment of a file with the header `found`, and the one after its last.
+
+    Raises:
+      UserError: the segment is none or ends after the file.
+    """
+    where, length = _where(path, start, end), found.frames / found.samplerate
     if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise UserError(f"{where}: no segment; it must start at 0 s or later and end after its start")
-    first = round(start * header.samplerate)
-    stop = header.frames if end is None else round(end * header.samplerate)
-    if max(first, stop) > header.frames:
+    first = round(start * found.samplerate)
+    stop = found.frames if end is None else round(end * found.samplerate)
+    if max(first, stop) > found.frames or first == found.frames > 0:
         raise UserError(f"{where}: the segment ends after the file, which is {length:g} s long")
     return first, stop
 
 
 def _reason(path: Path) -> str:
     """Why a file could not be opened as audio."""
-    if not path.exists():
-        return "no such file"
-    if not path.is_file():
-        return "not a file"
     try:
+        if not path.exists():
+            return "no such file"
+        if not path.is_file():
+            return "not a file"
         with path.open("rb") as file:
             start = file.read(24)
     except OSError as error:
@@ -143,7 +148,7 @@ def _reason(path: Path) -> str:
     return "not audio (wav, flac or sph)" if start else "empty, not audio"
 
 
-def _is_cut(path: Path) -> bool:
+def is_cut(path: Path) -> bool:
     """Whether a wav is shorter than its RIFF size field says; libsndfile takes no notice of that."""
     with path.open("rb") as file:
         start = file.read(12)

@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any, TypeVar
 
@@ -16,8 +16,9 @@ from etils import epath
 from sergan.errors import UserError
 
 ENDINGS = (".npz", ".csv", ".parquet")
-_LABELS = ("id", "speaker", "emotion", "extractor")  # columns that are no features
-_NPZ = ("x_UxD", "ids_U", "speakers_U", "emotions_U", "names_D", "extractor")
+COLUMNS = ("id", "speaker", "emotion", "session")  # the labels of a row
+_LABELS = (*COLUMNS, "extractor")  # columns that are no features
+_NPZ = ("x_UxD", "ids_U", "speakers_U", "emotions_U", "names_D", "extractor")  # and perhaps sessions_U
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class FeatureTable:
     """Utterances and their features: x_UxD float32; ids, speakers, emotions ('' = unlabelled) as str arrays.
 
     `names_D` names the features, `extractor` what computed them ("IS10 opensmile 2.6.0", '' = unknown).
+    `sessions_U` are the rows' sessions as str ('' = unknown), None where there are none.
     """
 
     x_UxD: np.ndarray
@@ -33,6 +35,12 @@ class FeatureTable:
     emotions_U: np.ndarray
     names_D: tuple[str, ...]
     extractor: str = ""
+    sessions_U: np.ndarray | None = None
+
+    @property
+    def extracted(self) -> bool:
+        """Whether the rows have values: without them all are NaN, and only the labels are known."""
+        return not np.isnan(self.x_UxD[:1, :1]).any()
 
     def select(self, rows: np.ndarray | Sequence[int] | slice) -> "FeatureTable":
         """The given rows, by index or mask."""
@@ -42,6 +50,7 @@ class FeatureTable:
             ids_U=self.ids_U[rows],
             speakers_U=self.speakers_U[rows],
             emotions_U=self.emotions_U[rows],
+            sessions_U=None if self.sessions_U is None else self.sessions_U[rows],
         )
 
     def unlabelled(self) -> "FeatureTable":
@@ -60,7 +69,7 @@ def named(table: FeatureTable, corpus: str) -> FeatureTable:
 
 
 def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
-    """The rows of both tables.
+    """The rows of both tables, without their sessions.
 
     Raises:
       UserError: other features, or a speaker, an id or a recording (the same features) that is in both.
@@ -68,43 +77,29 @@ def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     check_columns(second, first.names_D, "the second corpus")
     both = set(first.speakers_U.tolist()) & set(second.speakers_U.tolist())
     if both:
-        raise UserError(f"{len(both)} speakers are in both corpora ({_first(sorted(both))})")
-    rows = {x_D.tobytes() for x_D in first.x_UxD}
+        raise UserError(f"{len(both)} speakers are in both corpora ({listed(sorted(both))})")
+    rows = {x_D.tobytes() for x_D in first.x_UxD} if first.extracted else set()
     same = [str(name) for name, x_D in zip(second.ids_U, second.x_UxD, strict=True) if x_D.tobytes() in rows]
     if same:
-        raise UserError(f"{len(same)} recordings are in both corpora ({_first(same)})")
+        raise UserError(f"{len(same)} recordings are in both corpora ({listed(same)})")
     joined = replace(
         first,
         x_UxD=np.concatenate([first.x_UxD, second.x_UxD]),
         ids_U=np.concatenate([first.ids_U, second.ids_U]),
         speakers_U=np.concatenate([first.speakers_U, second.speakers_U]),
         emotions_U=np.concatenate([first.emotions_U, second.emotions_U]),
+        sessions_U=None,
     )
-    check(joined, "both corpora")
+    check_labels(joined, "both corpora")
     return joined
 
 
 def check(table: FeatureTable, where: object) -> None:
     """Raises UserError, naming `where` and the first offenders, if a table cannot be worked with.
 
-    That is: no rows or features, parts of different lengths, duplicated ids or feature names, a row without
-    id or speaker, a value that is NaN or infinite.
+    That is: what `check_labels` refuses, or a value that is NaN or infinite.
     """
-    shape = (len(table.ids_U), len(table.names_D))
-    if table.x_UxD.shape != shape:
-        raise UserError(
-            f"{where}: {shape[0]} ids and {shape[1]} feature names, but the values are {table.x_UxD.shape}"
-        )
-    for name, labels in (("speakers", table.speakers_U), ("emotions", table.emotions_U)):
-        if len(labels) != shape[0]:
-            raise UserError(f"{where}: {shape[0]} ids, but {len(labels)} {name}")
-    if 0 in shape:
-        raise UserError(f"{where}: no {'features' if shape[0] else 'rows'} in this table")
-    for name, labels in (("id", table.ids_U), ("speaker", table.speakers_U)):
-        if "" in labels:
-            raise UserError(f"{where}: row {labels.tolist().index('') + 1} has no {name}")
-    _check_unique(table.ids_U.tolist(), "ids", where)
-    _check_unique(table.names_D, "feature names", where)
+    check_labels(table, where)
     faulty = np.argwhere(~np.isfinite(table.x_UxD))
     if len(faulty):
         row, column = faulty[0]
@@ -114,14 +109,40 @@ def check(table: FeatureTable, where: object) -> None:
         )
 
 
+def check_labels(table: FeatureTable, where: object) -> None:
+    """Raises UserError, naming `where` and the first offenders, for faults other than in the values.
+
+    That is: no rows or features, parts of different lengths, duplicated ids or feature names, a row without
+    id or speaker.
+    """
+    shape = (len(table.ids_U), len(table.names_D))
+    if table.x_UxD.shape != shape:
+        raise UserError(
+            f"{where}: {shape[0]} ids and {shape[1]} feature names, but the values are {table.x_UxD.shape}"
+        )
+    sessions_U = table.speakers_U if table.sessions_U is None else table.sessions_U
+    others = {"speakers": table.speakers_U, "emotions": table.emotions_U, "sessions": sessions_U}
+    for name, labels in others.items():
+        if len(labels) != shape[0]:
+            raise UserError(f"{where}: {shape[0]} ids, but {len(labels)} {name}")
+    if 0 in shape:
+        raise UserError(f"{where}: no {'features' if shape[0] else 'rows'} in this table")
+    for name, labels in (("id", table.ids_U), ("speaker", table.speakers_U)):
+        if "" in labels:
+            raise UserError(f"{where}: row {labels.tolist().index('') + 1} has no {name}")
+    _check_unique(table.ids_U.tolist(), "ids", where)
+    _check_unique(table.names_D, "feature names", where)
+
+
 def _check_unique(names: Sequence[str], what: str, where: object) -> None:
     seen: set[str] = set()
     twice = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
     if twice:
-        raise UserError(f"{where}: duplicated {what}: {_first(twice)}")
+        raise UserError(f"{where}: duplicated {what}: {listed(twice)}")
 
 
-def _first(names: Sequence[str], count: int = 3) -> str:
+def listed(names: Sequence[str], count: int = 3) -> str:
+    """The first of the names, and how many more there are."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return ", ".join(names[:count]) + more
 
@@ -134,7 +155,7 @@ def check_columns(table: FeatureTable, names_D: Sequence[str], where: object) ->
     missing = [name for name in names_D if name not in have]
     extra = [name for name in table.names_D if name not in want]
     faults = [
-        f"{len(names)} {what} ({_first(names)})"
+        f"{len(names)} {what} ({listed(names)})"
         for what, names in (("missing", missing), ("extra", extra))
         if names
     ]
@@ -147,7 +168,8 @@ def check_columns(table: FeatureTable, names_D: Sequence[str], where: object) ->
 def write(table: FeatureTable, path: epath.PathLike) -> None:
     """Writes a table as npz, csv or Parquet by the ending: to a temporary name, then renamed.
 
-    csv and Parquet have the columns id, speaker, emotion, extractor and one for each feature.
+    csv and Parquet have the columns id, speaker, emotion, extractor, session if there are any, and one for
+    each feature.
 
     Raises:
       UserError: an unknown ending, or a table that `check` refuses.
@@ -165,15 +187,22 @@ def write(table: FeatureTable, path: epath.PathLike) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read(path: epath.PathLike) -> FeatureTable:
-    """Reads what `write` wrote, or any csv or Parquet with id, speaker, perhaps emotion, and numeric columns.
+def read(path: epath.PathLike, columns: Mapping[str, str] | None = None) -> FeatureTable:
+    """Reads what `write` wrote, or any csv or Parquet with id, speaker, perhaps emotion and session, and
+    numeric columns. `columns` has the file's own names of columns, like {"id": "clip"}; npz has none.
 
     Raises:
       UserError: an unknown ending, a missing, empty or damaged file, missing columns, columns that are not
         numbers, or a table that `check` refuses.
     """
     path = epath.Path(path).expanduser()
-    reader = _by_ending(path, {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet})
+    own = {key: (columns or {}).get(key, key) for key in _LABELS}
+    readers: dict[str, Callable[[epath.Path], FeatureTable]] = {
+        ".npz": _read_npz,
+        ".csv": lambda file: _read_csv(file, own),
+        ".parquet": lambda file: _read_parquet(file, own),
+    }
+    reader = _by_ending(path, readers)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if path.stat().length == 0:
@@ -201,6 +230,8 @@ def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
         np.array(table.extractor, dtype=str),
     )
     arrays: dict[str, Any] = dict(zip(_NPZ, values, strict=True))
+    if table.sessions_U is not None:
+        arrays["sessions_U"] = np.asarray(table.sessions_U, dtype=str)
     np.savez_compressed(file, **arrays)
 
 
@@ -209,8 +240,9 @@ def _read_npz(path: epath.Path) -> FeatureTable:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as values:
             missing = [name for name in _NPZ if name not in values]
             if missing:
-                raise UserError(f"{path}: not a feature table, it has no {_first(missing)}")
+                raise UserError(f"{path}: not a feature table, it has no {listed(missing)}")
             x, ids, speakers, emotions, names, extractor = (values[name] for name in _NPZ)
+            sessions = values["sessions_U"].astype(str) if "sessions_U" in values else None
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, UserError):
             raise
@@ -218,19 +250,22 @@ def _read_npz(path: epath.Path) -> FeatureTable:
     if x.dtype.kind not in "fiu":
         raise UserError(f"{path}: x_UxD holds no numbers but {x.dtype}")
     ids, speakers, emotions, names = (array.astype(str) for array in (ids, speakers, emotions, names))
-    return FeatureTable(x.astype(np.float32), ids, speakers, emotions, tuple(names.tolist()), str(extractor))
+    names_D = tuple(names.tolist())
+    return FeatureTable(x.astype(np.float32), ids, speakers, emotions, names_D, str(extractor), sessions)
 
 
 def _frame(table: FeatureTable) -> pd.DataFrame:
     reserved = [name for name in table.names_D if name in _LABELS]
     if reserved:
-        raise UserError(f"a feature must not be called {_first(reserved)}: that is a column of its own")
+        raise UserError(f"a feature must not be called {listed(reserved)}: that is a column of its own")
     labels = {
         "id": table.ids_U,
         "speaker": table.speakers_U,
         "emotion": table.emotions_U,
         "extractor": np.full(len(table.ids_U), table.extractor),
     }
+    if table.sessions_U is not None:
+        labels["session"] = table.sessions_U
     values = pd.DataFrame(table.x_UxD.astype(np.float32), columns=list(table.names_D))
     return pd.concat([pd.DataFrame(labels), values], axis=1)
 
@@ -243,18 +278,17 @@ def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
     _frame(table).to_parquet(file, index=False)
 
 
-def _read_csv(path: epath.Path) -> FeatureTable:
+def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     try:
         with path.open("rb") as file:
             header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")), [])
-        _check_header(header, path)
-        missing = {name: ["", "nan", "NaN", "NA"] for name in header if name not in _LABELS}
-        labels = {name: str for name in header if name in _LABELS}
+        _check_header(header, path, own)
+        missing = {name: ["", "nan", "NaN", "NA"] for name in header if name not in own.values()}
         with path.open("rb") as file:
             frame = pd.read_csv(
                 file,
                 encoding="utf-8-sig",
-                dtype=labels,
+                dtype={name: str for name in header if name in own.values()},
                 keep_default_na=False,
                 na_values=missing,
                 low_memory=False,
@@ -262,45 +296,52 @@ def _read_csv(path: epath.Path) -> FeatureTable:
             )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as csv ({str(error).strip()})") from error
-    return _from_frame(frame, path)
+    return _from_frame(frame, path, own)
 
 
-def _read_parquet(path: epath.Path) -> FeatureTable:
+def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     try:
         with path.open("rb") as file:
             frame = pd.read_parquet(file)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: damaged, or not a Parquet file ({error})") from error
-    _check_header([str(name) for name in frame.columns], path)
-    return _from_frame(frame, path)
+    _check_header([str(name) for name in frame.columns], path, own)
+    return _from_frame(frame, path, own)
 
 
-def _check_header(header: list[str], path: epath.Path) -> None:
+def _check_header(header: list[str], path: epath.Path, own: Mapping[str, str]) -> None:
     _check_unique(header, "columns", path)
-    missing = [name for name in ("id", "speaker") if name not in header]
+    wanted = [own["id"], own["speaker"], *(own[key] for key in ("emotion", "session") if own[key] != key)]
+    missing = [name for name in wanted if name not in header]
     if missing:
-        raise UserError(f"{path}: no column {' and no column '.join(missing)}")
+        raise UserError(
+            f"{path}: no column {' and no column '.join(missing)}; there are {listed(header, 10)}. A "
+            "table of features has id and speaker, one of clips, as CSV, has file; config.corpus.columns "
+            "names them otherwise"
+        )
     if "" in header:
         raise UserError(
             f"{path}: column {header.index('') + 1} has no name; write the table without an index"
         )
 
 
-def _from_frame(frame: pd.DataFrame, path: epath.Path) -> FeatureTable:
+def _from_frame(frame: pd.DataFrame, path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
+    """The table of a frame with columns of the names `own`."""
     if not len(frame):
         raise UserError(f"{path}: no rows in this table")
-    names = [name for name in frame.columns if name not in _LABELS]
+    names = [name for name in frame.columns if name not in own.values()]
     words = [str(name) for name in names if frame[name].dtype.kind not in "fiu"]
     if words:
         raise UserError(
-            f"{path}: columns that are not numbers: {_first(words)}; "
-            "every column but id, speaker, emotion and extractor is a feature"
+            f"{path}: columns that are not numbers: {listed(words)}; "
+            "every column but id, speaker, emotion, session and extractor is a feature"
         )
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
         x_UxD = frame[names].to_numpy(dtype=np.float32)
-    ids, speakers, emotions, extractors = (_strings(frame, name) for name in _LABELS)
+    ids, speakers, emotions, sessions, extractors = (_strings(frame, own[key]) for key in _LABELS)
     extractor = str(extractors[0]) if len(set(extractors.tolist())) == 1 else ""
-    return FeatureTable(x_UxD, ids, speakers, emotions, tuple(map(str, names)), extractor)
+    sessions_U = sessions if own["session"] in frame else None
+    return FeatureTable(x_UxD, ids, speakers, emotions, tuple(map(str, names)), extractor, sessions_U)
 
 
 def _strings(frame: pd.DataFrame, name: str) -> np.ndarray:

@@ -40,8 +40,15 @@ def feature_tables(draw):
     some = st.lists(words, min_size=len(ids), max_size=len(ids))
     perhaps = st.lists(words | st.just(""), min_size=len(ids), max_size=len(ids))
     x_UxD = draw(hnp.arrays(np.float32, (len(ids), len(names)), elements=floats))
+    speakers, emotions, sessions = draw(some), draw(perhaps), draw(perhaps | st.none())
     return FeatureTable(
-        x_UxD, arrays(ids), arrays(draw(some)), arrays(draw(perhaps)), tuple(names), draw(words | st.just(""))
+        x_UxD,
+        arrays(ids),
+        arrays(speakers),
+        arrays(emotions),
+        tuple(names),
+        draw(words | st.just("")),
+        None if sessions is None else arrays(sessions),
     )
 
 
@@ -52,6 +59,8 @@ def assert_same(one, other):
         assert getattr(other, name).dtype.kind == "U"
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
     assert (one.names_D, one.extractor) == (other.names_D, other.extractor)
+    assert (one.sessions_U is None) == (other.sessions_U is None)
+    assert one.sessions_U is None or one.sessions_U.tolist() == other.sessions_U.tolist()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,6 +101,7 @@ def test_select_and_unlabelled():
         ({"ids_U": arrays(["c/1", "c/2"])}, r"2 ids .* but the values are \(3, 2\)"),
         ({"speakers_U": arrays(["c/a"])}, "3 ids, but 1 speakers"),
         ({"emotions_U": arrays(["fear"] * 4)}, "3 ids, but 4 emotions"),
+        ({"sessions_U": arrays(["a"] * 4)}, "3 ids, but 4 sessions"),
         ({"speakers_U": arrays(["c/a", "", "c/b"])}, "row 2 has no speaker"),
         ({"x_UxD": np.zeros((3, 0), np.float32), "names_D": ()}, "no features"),
     ],
@@ -134,6 +144,28 @@ def test_csv_by_hand(tmp_path):
     np.testing.assert_array_equal(table.x_UxD, [[1.5, 3], [-2, 4]])
 
 
+def test_columns_have_the_owners_names(tmp_path):
+    columns = {"id": "file", "emotion": "label", "speaker": "who", "session": "day"}
+    frame = pd.DataFrame({"file": ["01", "02"], "who": ["a", "b"], "label": ["x", "NA"], "day": ["1", "1"]})
+    frame["f0"] = [1.5, 2.5]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    for ending in (".csv", ".parquet"):
+        table = read(tmp_path / f"t{ending}", columns)
+        assert table.ids_U.tolist() == ["01", "02"] and table.speakers_U.tolist() == ["a", "b"]
+        assert table.emotions_U.tolist() == ["x", "NA"] and table.sessions_U.tolist() == ["1", "1"]
+        assert table.names_D == ("f0",)
+        with pytest.raises(UserError, match="no column mood; there are file, who, label, day, f0"):
+            read(tmp_path / f"t{ending}", columns | {"emotion": "mood"})
+
+
+def test_sessions_follow_their_rows():
+    table = replace(TABLE, sessions_U=arrays(["x", "y", "z"]))
+    assert table.select([2, 0]).sessions_U.tolist() == ["z", "x"]
+    assert TABLE.select([2, 0]).sessions_U is None
+    assert table.extracted and not replace(table, x_UxD=np.full((3, 2), np.nan)).extracted
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -145,7 +177,7 @@ def test_csv_by_hand(tmp_path):
         ("id,speaker,f0,f0\n1,a,1,2\n", "duplicated columns: f0"),
         ("id,speaker,f0\n1,a,1\n1,b,1\n", "duplicated ids: 1"),
         ("id,f0\n1,2\n", "no column speaker"),
-        ("f0\n2\n", "no column id and no column speaker"),
+        ("f0\n2\n", "no column id and no column speaker; there are f0. A table of features has id and"),
         ("id,speaker,emotion\n1,a,fear\n", "no features"),
         (",id,speaker,f0\n0,1,a,2\n", "column 1 has no name"),
         ("id,speaker,f0\n1,a,2\n2,b,3,4,5\n", "cannot be read as csv"),

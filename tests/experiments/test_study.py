@@ -89,7 +89,7 @@ def refused(config, match):
         ("real_share", 1.0, "config.real_share must lie between 0 and 1"),
         ("amount", 20.0, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019"),
         ("corpus.classes", ("anger", "sadnes"), "no row has the emotion 'sadnes'; there are anger, boredom"),
-        ("corpus.classes", ("anger",), "two or more different emotions"),
+        ("corpus.classes", ("anger",), r"2 to 16 different emotions, not 1 \(anger\)"),
         ("corpus.name", "emodbb", "emodbb"),
         ("features.set", "IS15", "config.features.set: openSMILE has no set 'IS15'"),
         ("features.set", "eGeMAPSv02", "config.corpus.root"),

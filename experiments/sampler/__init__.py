@@ -1,0 +1,1 @@
+"""The sampler in a pipeline of scikit-learn."""

@@ -1,0 +1,420 @@
+"""The CycleGANs as an over-sampler of imbalanced-learn, for scikit-learn's pipelines and searches."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from numbers import Integral, Real
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from etils import epath
+from imblearn.over_sampling.base import BaseOverSampler
+from scipy.sparse import issparse
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sergan import cyclegan, folds, members, synthesis
+from sergan.checkpoint import restore_tree, save_tree
+from sergan.errors import UserError
+from sergan.folds import Scaler
+from sergan.gan import LOSSES, GanConfig, steps_per_epoch
+from sergan.members import Member, View
+from sergan.state import Hypers
+
+FORMAT = {"kind": "sergan.CycleGANSampler", "version": 1}  # of saved samplers
+FIXED: dict[str, Any] = {  # what the sampler has no parameter for
+    "heads": (),
+    "residual": True,
+    "precision": "float32",
+    "activations": "float32",
+    "slope": 0.2,
+    "dropout": 0.2,
+    "cycle_reduction": "sum",
+    "classifier_data": "real",
+    "generator_updates": 2,
+    "critic_updates": 1,
+    "adam_b1": 0.5,
+    "adam_b2": 0.9,
+    "adam_eps": 1e-6,
+    "ema_decay": 0.9,
+    **dict.fromkeys(("pretrain_steps", "noise_pretrain_steps", "noise_steps", "noise_rate"), 0),
+    "decay_factor": 0.8,
+    "decay_floor": 0.0,
+}
+DECAY_EPOCHS, SMOOTHING = 25, 0.9
+_BLOCK = 256  # rows that go through a generator at once: one program for any number of them
+_ABOUT, _ARRAYS = "sampler.json", "arrays"
+_transfer = lru_cache(synthesis.make_transfer)
+_COUNT = Interval(Integral, 1, None, closed="left")
+_WEIGHT, _RATE = Interval(Real, 0, None, closed="left"), Interval(Real, 0, None, closed="neither")
+
+
+class CycleGANSampler(BaseOverSampler):
+    """Adds synthetic rows of each class: rows of unlabelled speech, transferred to it by its CycleGAN.
+
+    One CycleGAN per class and an auxiliary classifier learn from what `fit_resample` is given and from
+    `source`, and from nothing else. Rows may have any scale; they are min-max scaled for training. In a
+    pipeline the sampler comes before a scaler, so that `source` and X are measured alike.
+
+    Args:
+      source: unlabelled rows [S, D] of the same features as X, none of a held-out speaker. Each makes one row
+        of a class. None: the rows of X without their labels; more rows of a class than X has then repeat,
+        each used equally often or once more.
+      sampling_strategy: how many rows each class has afterwards, as in imbalanced-learn: a name, a dict or a
+        function of y for any number of classes, a ratio for two. "auto": as many as the largest class.
+      random_state: seed of the networks, the batches and the choice of source rows.
+      loss: of the critics, "wdiv" (Wasserstein divergence) or "gan" (Jensen-Shannon).
+      generator, critic, classifier: widths of the hidden layers.
+      epochs: passes over the mean number of rows of a class.
+      batch_size: rows of each class in a step.
+      lambda_cyc, lambda_cls, lambda_id: weights of the cycle, class and identity loss.
+      penalty_k, penalty_p: factor and power of the divergence's gradient penalty.
+      lr_g, lr_c, lr_cls: learning rates of the generators, the critics and the auxiliary classifier.
+
+    Attributes:
+      classes_: the K classes, sorted.
+      source_: the source's rows [S, D] as they were given.
+      sampling_strategy_: rows that were added to each class.
+      scaler_: the min-max scaler of X and source.
+      generators_: trained generators, parameters with a leading axis K.
+      config_, seed_, dtype_: what was trained, as a `GanConfig`; from which seed; the type of X.
+
+    Source: Bao et al. 2019, section 3; Shilandari et al. 2022 (Wasserstein divergence).
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **BaseOverSampler._parameter_constraints,
+        "source": ["array-like", None],
+        "loss": [StrOptions(set(LOSSES))],
+        **{name: [list, tuple] for name in ("generator", "critic", "classifier")},
+        **{name: [_COUNT] for name in ("epochs", "batch_size")},
+        **{name: [_WEIGHT] for name in ("lambda_cyc", "lambda_cls", "lambda_id", "penalty_k", "penalty_p")},
+        **{name: [_RATE] for name in ("lr_g", "lr_c", "lr_cls")},
+    }
+
+    def __init__(
+        self,
+        source: Any = None,
+        *,
+        sampling_strategy: Any = "auto",
+        random_state: Any = None,
+        loss: str = "wdiv",
+        generator: tuple[int, ...] = (64, 64),
+        critic: tuple[int, ...] = (64, 64),
+        classifier: tuple[int, ...] = (64, 64),
+        epochs: int = 200,
+        batch_size: int = 64,
+        lambda_cyc: float = 5.0,
+        lambda_cls: float = 2.0,
+        lambda_id: float = 0.0,
+        penalty_k: float = 2.0,
+        penalty_p: float = 6.0,
+        lr_g: float = 1e-3,
+        lr_c: float = 1e-3,
+        lr_cls: float = 1e-3,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.source = source
+        self.random_state = random_state
+        self.loss = loss
+        self.generator = generator
+        self.critic = critic
+        self.classifier = classifier
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lambda_cyc = lambda_cyc
+        self.lambda_cls = lambda_cls
+        self.lambda_id = lambda_id
+        self.penalty_k = penalty_k
+        self.penalty_p = penalty_p
+        self.lr_g = lr_g
+        self.lr_c = lr_c
+        self.lr_cls = lr_cls
+
+    def fit(self, X: Any, y: Any) -> "CycleGANSampler":
+        """Trains as `fit_resample` does, and raises as it does; `generate` and `transfer` make the rows."""
+        self.fit_resample(X, y)
+        return self
+
+    def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Checked rows [N, D] and labels -> the same with the synthetic ones after them.
+
+        Raises:
+          ValueError: a class with fewer than 2 rows, a source of other features or with fewer rows than are
+            to be made of a class.
+          FloatingPointError: the training diverged.
+        """
+        x_NxD = X.toarray() if issparse(X) else X
+        classes, label_N = np.unique(y, return_inverse=True)
+        for name, count in zip(classes.tolist(), np.bincount(label_N).tolist(), strict=True):
+            if count < 2:
+                raise ValueError(f"class {name!r} has {count} row; its CycleGAN needs 2 or more")
+        source_SxD = x_NxD if self.source is None else self._checked_source()
+        for name, count in self.sampling_strategy_.items():
+            self._check_count(count, name, len(source_SxD))
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        member = self._member(x_NxD.shape[1], len(classes), len(x_NxD), seed)
+        scaler = folds.min_max(source_SxD.astype(np.float64), x_NxD.astype(np.float64))
+        rows = _scaled(scaler, source_SxD), _scaled(scaler, x_NxD)
+        self.generators_ = _train(member, self.epochs, *rows, label_N)
+        self.classes_, self.source_, self.dtype_ = classes, source_SxD, x_NxD.dtype
+        self.config_, self.scaler_, self.seed_ = member.gan, scaler, seed
+        made = [self._made(count, name) for name, count in self.sampling_strategy_.items()]
+        labels = [np.full(count, name, y.dtype) for name, count in self.sampling_strategy_.items()]
+        out_NxD = np.concatenate([x_NxD, *made])
+        return (type(X)(out_NxD) if issparse(X) else out_NxD), np.concatenate([y, *labels])
+
+    def generate(self, n: int, emotion: Any) -> Any:
+        """n synthetic rows [n, D] of a class, on the scale of X; a DataFrame where X was one.
+
+        They come from different rows of the source. The first ones are the same for any n, and those that
+        `fit_resample` added.
+
+        Raises:
+          NotFittedError: before `fit_resample`.
+          ValueError: no such class, n below 1, or more rows than the source has.
+        """
+        check_is_fitted(self, "generators_")
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n={n!r}: a whole number of rows, 1 or more")
+        self._check_count(int(n), self.classes_[self._place(emotion)], len(self.source_))
+        made_NxD = self._made(int(n), emotion)
+        names = getattr(self, "feature_names_in_", None)
+        return made_NxD if names is None else pd.DataFrame(made_NxD, columns=names)
+
+    def transfer(self, X: Any, emotion: Any) -> Any:
+        """The rows of X [N, D] transferred to a class, on the same scale; a DataFrame where X is one.
+
+        Raises:
+          NotFittedError: before `fit_resample`.
+          ValueError: no such class, other features, or values that are NaN or infinite.
+        """
+        check_is_fitted(self, "generators_")
+        x_NxD = validate_data(self, X, reset=False)
+        y_NxD = self._through(x_NxD, emotion)
+        return pd.DataFrame(y_NxD, X.index, X.columns) if isinstance(X, pd.DataFrame) else y_NxD
+
+    def save(self, path: epath.PathLike) -> None:
+        """Writes the fitted sampler, its source's rows included, as the folder `path`, whole or not at all.
+
+        Replaces a sampler that was saved there.
+
+        Raises:
+          NotFittedError: before `fit_resample`.
+          ValueError: a parameter that JSON cannot hold, as a function.
+          UserError: `path` is something else already.
+        """
+        check_is_fitted(self, "generators_")
+        text = json.dumps(self._about(), indent=1)
+        path = epath.Path(path).expanduser().resolve()
+        if path.is_file() or (path.exists() and {p.name for p in path.iterdir()} - {_ABOUT, _ARRAYS}):
+            raise UserError(f"{path}: is something other than a saved sampler; take another name")
+        temporary = path.with_name(path.name + ".partial")
+        temporary.rmtree(missing_ok=True)
+        temporary.mkdir(parents=True)
+        (temporary / _ABOUT).write_text(text)
+        wide = ("source", self.source_), ("shift", self.scaler_.shift_D)  # of types that JAX may not have
+        raw = {name: np.ascontiguousarray(x).view(np.uint8) for name, x in wide}
+        save_tree(temporary / _ARRAYS, {"G": self.generators_, "scale": self.scaler_.scale_D} | raw)
+        path.rmtree(missing_ok=True)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: epath.PathLike) -> "CycleGANSampler":
+        """The sampler that `save` wrote, with its parameters; it makes the same rows.
+
+        Raises:
+          UserError: there is none, it is damaged, or written by another version.
+        """
+        path = epath.Path(path).expanduser().resolve()
+        if not (path / _ABOUT).is_file() or not (path / _ARRAYS).is_dir():
+            raise UserError(f"{path}: no saved sampler ({_ABOUT} and {_ARRAYS}/ are missing)")
+        try:
+            return _restored(cls, path)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UserError(f"{path}: damaged, or of another version ({error})") from error
+
+    def _checked_source(self) -> np.ndarray:
+        """`source` as an array; its number of columns, and their names where both have some, are X's."""
+        source_SxD = check_array(self.source, input_name="source")
+        if source_SxD.shape[1] != self.n_features_in_:
+            raise ValueError(f"source has {source_SxD.shape[1]} columns, X has {self.n_features_in_}")
+        names, wanted = list(getattr(self.source, "columns", [])), getattr(self, "feature_names_in_", None)
+        if names and wanted is not None and names != wanted.tolist():
+            others = [str(name) for name in names if name not in set(wanted)][:3]
+            what = f"not in X: {', '.join(others)}" if others else "the same ones in another order"
+            raise ValueError(f"source has other columns than X ({what})")
+        return source_SxD
+
+    def _check_count(self, count: int, emotion: Any, rows: int) -> None:
+        if self.source is not None and count > rows:
+            raise ValueError(
+                f"{count} rows of class {emotion} are asked for, but source has {rows}, and each makes one"
+            )
+
+    def _member(self, features: int, emotions: int, rows: int, seed: int) -> Member:
+        """What is trained on `rows` rows of `emotions` classes."""
+        epoch = steps_per_epoch(rows / emotions, self.batch_size)
+        config = GanConfig(
+            features=features,
+            emotions=emotions,
+            loss=self.loss,
+            generator=_widths("generator", self.generator),
+            critic=_widths("critic", self.critic),
+            classifier=_widths("classifier", self.classifier),
+            identity=bool(self.lambda_id > 0),
+            batch_size=int(self.batch_size),
+            steps=int(self.epochs) * epoch,
+            decay_steps=DECAY_EPOCHS * epoch,
+            **FIXED,
+        )
+        own = [(name, float(getattr(self, name))) for name in Hypers._fields if name != "smoothing"]
+        return Member(0, config, "train", 0, seed, 0, (*own, ("smoothing", SMOOTHING)))
+
+    def _made(self, count: int, emotion: Any) -> np.ndarray:
+        """The first `count` rows of a class, from the source's rows in a random order of the class's own."""
+        rows = len(self.source_)
+        rng = np.random.default_rng([self.seed_, self._place(emotion)])
+        order = [np.arange(0), *(rng.permutation(rows) for _ in range(0, count, rows))]
+        return self._through(self.source_[np.concatenate(order)[:count]], emotion)
+
+    def _through(self, x_NxD: np.ndarray, emotion: Any) -> np.ndarray:
+        """Rows on the original scale through the generator of a class, and back to that scale and type."""
+        place = self._place(emotion)
+        gen = {"G": jax.tree.map(lambda leaf: leaf[place : place + 1], self.generators_)}
+        scaled_NxD = _scaled(self.scaler_, x_NxD)
+        out_NxD = np.empty_like(scaled_NxD)
+        for start in range(0, len(scaled_NxD), _BLOCK):
+            x_BxD = _padded(scaled_NxD[start : start + _BLOCK], _BLOCK)
+            y_KxBxD = _transfer(self.config_)(gen, jax.random.key(self.seed_), x_BxD)
+            out_NxD[start : start + _BLOCK] = np.asarray(y_KxBxD)[0, : len(scaled_NxD) - start]
+        return _unscaled(self.scaler_, out_NxD, self.dtype_)
+
+    def _place(self, emotion: Any) -> int:
+        names = self.classes_.tolist()
+        if emotion not in names:
+            raise ValueError(f"no class {emotion!r}; there are {', '.join(map(repr, names))}")
+        return names.index(emotion)
+
+    def _about(self) -> dict[str, Any]:
+        """What `save` writes beside the arrays; a dict as a list of pairs, whose keys may be numbers."""
+        params = self.get_params(deep=False)
+        del params["source"]
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "format": FORMAT,
+            "params": {name: _plain(name, value) for name, value in params.items()},
+            "given": self.source is not None,
+            "columns": _plain("source.columns", list(getattr(self.source, "columns", []))),
+            "config": asdict(self.config_),
+            "classes": _plain("y", self.classes_.tolist()),
+            "added": _plain("y", list(self.sampling_strategy_.items())),
+            "class_type": self.classes_.dtype.str,
+            "names": None if names is None else names.tolist(),
+            "type": self.dtype_.str,
+            "source_type": self.source_.dtype.str,
+            "source_rows": len(self.source_),
+            "seed": self.seed_,
+        }
+
+
+def _widths(name: str, hidden: Any) -> tuple[int, ...]:
+    if not all(isinstance(width, Integral) and int(width) > 0 for width in hidden):
+        raise ValueError(f"{name} are widths of hidden layers, above 0, not {hidden}")
+    return tuple(map(int, hidden))
+
+
+def _train(
+    member: Member, epochs: int, source_SxD: np.ndarray, x_NxD: np.ndarray, label_N: np.ndarray
+) -> Any:
+    """The trained generators G of the K classes, from min-max scaled rows and places of classes.
+
+    Rows are padded to a power of two and drawn by index, so that folds of about one size share a program.
+    """
+    config = member.gan
+    target_KxR = tuple(np.flatnonzero(label_N == k) for k in range(config.emotions))
+    as_it_is = Scaler(np.zeros(config.features, np.float32), np.ones(config.features, np.float32))
+    view = View(np.arange(len(source_SxD)), target_KxR, as_it_is)
+    source_PxD, x_PxD = (_padded(rows, 1 << (len(rows) - 1).bit_length()) for rows in (source_SxD, x_NxD))
+    data, hypers = members.stack_views(source_PxD, x_PxD, [view]), members.stack_hypers([member])
+    state = members.init(config, [member])
+    for _ in range(0, config.steps, epochs):
+        state, _ = _chunk(config, epochs)(hypers, data, state)
+    if not bool(state.finite[0]):
+        raise FloatingPointError(
+            f"the CycleGANs diverged at step {state.step[0]} of {config.steps}; lower lr_g, lr_c and lr_cls"
+        )
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), state.ema["G"])
+
+
+@lru_cache
+def _chunk(config: GanConfig, steps: int) -> Any:
+    return members.make_chunk(cyclegan.make_step(config), steps, 1)
+
+
+def _padded(x_NxD: np.ndarray, rows: int) -> np.ndarray:
+    return np.pad(x_NxD, ((0, rows - len(x_NxD)), (0, 0)))
+
+
+def _scaled(scaler: Scaler, x_NxD: np.ndarray) -> np.ndarray:
+    """Rows as the networks see them, float32; the scaler's float64 keeps the digits of large offsets."""
+    return ((x_NxD - scaler.shift_D) * scaler.scale_D).astype(np.float32)
+
+
+def _unscaled(scaler: Scaler, y_NxD: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Rows on the original scale, of type `kind`, whole numbers rounded; constants get their values back."""
+    width_D = np.divide(1.0, scaler.scale_D, out=np.zeros_like(scaler.shift_D), where=scaler.scale_D > 0)
+    x_NxD = y_NxD * width_D + scaler.shift_D
+    if kind.kind in "iu":
+        x_NxD = np.rint(x_NxD).clip(np.iinfo(kind).min, np.iinfo(kind).max)
+    return x_NxD.astype(kind)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A parameter as JSON has it; a dict as pairs, whose keys may be numbers."""
+    pairs = {"pairs": list(value.items())} if isinstance(value, Mapping) else value
+    try:
+        return json.loads(json.dumps(pairs, default=np.generic.item))
+    except TypeError as error:
+        raise ValueError(
+            f"{name}={value!r} cannot be saved; set_params({name}=...) to plain values"
+        ) from error
+
+
+def _from_plain(value: Any) -> Any:
+    """What `_plain` was given, with tuples for lists."""
+    if isinstance(value, dict):
+        return dict(value["pairs"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _restored(cls: type[CycleGANSampler], path: epath.Path) -> CycleGANSampler:
+    """The sampler of a folder that `save` wrote; raises various errors where it is another one."""
+    about = json.loads((path / _ABOUT).read_text())
+    if about["format"] != FORMAT:
+        raise ValueError(f"format {about['format']}, not {FORMAT}")
+    config = GanConfig(**{name: _from_plain(value) for name, value in about["config"].items()})
+    kind, width = np.dtype(about["source_type"]), config.features
+    shapes = {
+        "G": jax.eval_shape(lambda: cyclegan.init(config, jax.random.key(0)).ema["G"]),
+        "scale": jax.ShapeDtypeStruct((width,), np.float32),
+        "shift": jax.ShapeDtypeStruct((width * 8,), np.uint8),
+        "source": jax.ShapeDtypeStruct((about["source_rows"], width * kind.itemsize), np.uint8),
+    }
+    arrays = jax.tree.map(np.array, restore_tree(path / _ARRAYS, shapes))
+    source_SxD, columns = arrays["source"].view(kind), about["columns"]
+    sampler = cls(**{name: _from_plain(value) for name, value in about["params"].items()})
+    if about["given"]:
+        sampler.source = pd.DataFrame(source_SxD, columns=columns) if columns else source_SxD
+    sampler.classes_ = np.array(about["classes"], np.dtype(about["class_type"]))
+    sampler.source_, sampler.dtype_ = source_SxD, np.dtype(about["type"])
+    sampler.sampling_strategy_, sampler.generators_ = dict(about["added"]), arrays["G"]
+    sampler.scaler_ = Scaler(arrays["shift"].view(np.float64), arrays["scale"])
+    sampler.config_, sampler.seed_, sampler.n_features_in_ = config, about["seed"], width
+    if about["names"] is not None:
+        sampler.feature_names_in_ = np.array(about["names"], object)
+    return sampler

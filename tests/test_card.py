@@ -1,0 +1,56 @@
+"""The data card of exported rows: everything it promises, for finished and unfinished runs."""
+
+import pandas as pd
+import pytest
+from etils import epath
+
+from sergan import card
+from sergan.run_folder import Run
+from tests.test_report import CLASSES, make_run, record, write_json
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("card") / "run")
+
+
+def rows(per_class=3, origin="speechocean762"):
+    """Provenance of rows of two folds."""
+    frame = pd.DataFrame({"target_emotion": sorted(CLASSES * per_class)})
+    frame["fold"] = [0, 4] * (len(frame) // 2) + [0] * (len(frame) % 2)
+    return frame.assign(source_id=f"{origin}/0001", arm="wdiv", normalisation="train")
+
+
+def test_what_they_are_what_made_them_and_how_good_they_are(folder):
+    text = card.text(Run(epath.Path(folder)), rows(), 40, "speech", "python launch.py --mode=synthesize")
+    assert "15 rows of 40" in text and "`python launch.py --mode=synthesize`" in text
+    assert "| anger | 3 |" in text
+    assert "| 0 | emodb/03 |" in text and "| 4 | emodb/11 |" in text and "| 1 |" not in text
+    assert "lambda_cyc 5.0" in text and "commit 0123456789ab" in text
+    assert "| anger | 0.01 | 0.122 |" in text
+    assert "Compared with real by pooled UAR" in text
+    assert text.count("\n## ") == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "said"),
+    [
+        ("emodb", "speechocean762", ["EMO-DB (Burkhardt et al. 2005): CC0", "speechocean762 (Zhang"]),
+        ("ravdess", "tedlium", ["CC BY-NC-SA 4.0", "CC BY-NC-ND 3.0"]),
+        ("mine", "noise", ["mine: ask its owner"]),
+    ],
+)
+def test_the_licence_of_everything_that_the_rows_come_from(tmp_path, name, origin, said):
+    values = record()
+    values["config"]["corpus"]["name"] = name
+    write_json(tmp_path / "config.json", values)
+    lines = card.licences(Run(epath.Path(tmp_path)), rows(origin=origin))
+    assert len(lines) == len(said) + 1 and "openSMILE" in lines[-1]
+    for line, words in zip(lines, said, strict=False):
+        assert words in line
+
+
+def test_before_anything_was_measured_the_card_says_so(tmp_path):
+    write_json(tmp_path / "config.json", record())
+    text = card.text(Run(epath.Path(tmp_path)), rows(), 40, "speech", "python launch.py")
+    assert "Not measured yet." in text

@@ -1,0 +1,77 @@
+"""Mappings of names: read from a flag, applied to emotions, and refused by their key."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sergan import mapping
+from sergan.errors import UserError
+
+
+def test_names_are_read_and_stripped():
+    assert mapping.parse("{'Wut': 'anger', \"W\":'anger ', 'Über druss':'a'}", "k") == {
+        "Wut": "anger",
+        "W": "anger",
+        "Über druss": "a",
+    }
+    assert mapping.parse("", "k") == mapping.parse(" ", "k") == mapping.parse("{}", "k") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wut=anger", r"config\.corpus\.labels: a mapping like \{'Wut': 'anger', .*, not 'Wut=anger'"),
+        ("{'Wut', 'anger'}", "a mapping like"),
+        ("{'Wut': 1}", "a mapping like"),
+        ("{'Wut': ['a']}", "a mapping like"),
+        ("{**{'a': 'b'}}", "a mapping like"),
+        ("{'Wut': __import__('os').system('true')}", "a mapping like"),
+        ("{'Wut': 'anger'", "a mapping like"),
+        ("[" * 500, "a mapping like"),
+        ("{'W': 'anger', 'W': 'fear'}", "'W' is mapped twice; leave one"),
+        ("{'W': ' '}", "no name, .*in 'W': ''"),
+        ("{'': 'anger'}", "no name, or one with control characters, in '': 'anger'"),
+        ("{'a': 'b\\n'}".replace("b", "b\\tc"), "control characters, in 'a'"),
+    ],
+)
+def test_faults_are_named(text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        mapping.parse(text, "corpus.labels")
+    assert str(caught.value).startswith("config.corpus.labels: ")
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet="{}[]()'\",:ab* \\\0\n", max_size=30) | st.text(max_size=10))
+@example("{'\\ud800': 'a'}")
+@example("{'a': b'b'}")
+def test_any_text_is_read_or_refused(text):
+    try:
+        found = mapping.parse(text, "k")
+    except UserError as error:
+        assert str(error).startswith("config.k: ")
+    else:
+        assert all(old and new and isinstance(new, str) for old, new in found.items())
+
+
+@settings(max_examples=100)
+@given(
+    st.dictionaries(
+        *[st.text(min_size=1, max_size=9).filter(lambda t: t == t.strip() and t.isprintable())] * 2
+    )
+)
+def test_what_python_writes_is_read(names):
+    assert mapping.parse(repr(names), "k") == {old.strip(): new for old, new in names.items()}
+
+
+def test_emotions_are_merged_and_others_stay(toy):
+    merged = mapping.renamed(toy, {"anger": "sadness"})
+    assert set(merged.emotions_U.tolist()) == {"sadness"}
+    swapped = mapping.renamed(toy, {"anger": "sadness", "sadness": "Ärger lang"})
+    assert swapped.emotions_U[0] == "sadness" and swapped.emotions_U[8] == "Ärger lang"
+    assert mapping.renamed(toy, {}).emotions_U.tolist() == toy.emotions_U.tolist()
+
+
+def test_a_key_that_no_row_has_is_named(toy):
+    mapping.check(toy, {"anger": "x"}, "corpus.labels")
+    with pytest.raises(UserError, match=r"labels: no row has the emotion 'Wut'; there are anger, sadness"):
+        mapping.check(toy, {"anger": "x", "Wut": "anger"}, "corpus.labels")
