@@ -24,7 +24,7 @@ import numpy as np
 
 from sergan.corpora import prepared, tables
 from sergan.corpora.prepared import Clips, Entry
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, sampling_rate
+from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, refuse_or_skip, sampling_rate
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
@@ -89,13 +89,13 @@ class Extraction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "set_name", feature_set(self.set_name))
 
-    def recordings(self, name: str, recordings: Sequence[Recording]) -> FeatureTable:
+    def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """Rows of recordings, kept in the store as the set `name`; raises UserError as `extract` does."""
         if self.check is not None:
             self.check(self.labels(recordings))
         if not self.store:
-            return extract(recordings, self.set_name, self.cache, self.workers, self.progress)
-        return self._clips(prepared.prepare(name, recordings, self.store, self.progress))
+            return extract(recordings, self.set_name, self.cache, self.workers, self.progress, skip)
+        return self._clips(prepared.prepare(name, recordings, self.store, self.progress, skip))
 
     def stock(self, name: str) -> FeatureTable:
         """Rows of a stock set like "tfds:crema_d"; raises UserError as `prepared.read` does."""
@@ -116,7 +116,7 @@ class Outlook(Extraction):
 
     found: list[Recording] = field(default_factory=list)
 
-    def recordings(self, name: str, recordings: Sequence[Recording]) -> FeatureTable:
+    def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """As `Extraction.recordings`, with NaN for values; no audio is read."""
         self.found.extend(recordings)
         return self.labels(recordings)
@@ -132,16 +132,19 @@ def extract(
     cache: str | Path,
     workers: int = 0,
     progress: Progress | None = None,
+    skip: bool = False,
 ) -> FeatureTable:
     """Functionals of every recording, one row each, in the order given.
 
     Rows are kept in `cache`/<set>-opensmile-<version>/, in a file for each clip named by the sha256 of the
     audio file, or of that and a segment; what is there is not extracted again. All other files are checked
     before the first is extracted. `workers` processes work (0: one for each core; 1: none but this one), with
-    the same outcome whatever their number; `progress(done, total)` is called after each row.
+    the same outcome whatever their number; `progress(done, total)` is called after each row. With `skip`
+    recordings that `read_audio` refuses are left out, and counted in the log.
 
     Raises:
-      UserError: no recordings; a misspelt set; files that `read_audio` refuses, the first five named; a clip
+      UserError: no recordings; a misspelt set; files that `read_audio` refuses, the first five named (with
+        `skip` only where no other is left); a clip
         that openSMILE finds no finite values for; or a table that `tables.check` refuses.
     """
     set_name = feature_set(set_name)
@@ -151,8 +154,11 @@ def extract(
     files = [_file(cache, set_name, digest) for digest in _digests(recordings)]
     count = Counter(files)  # clips with the same content share a file
     rows = {file: _cached(file, (width,)) for file in count}
-    new = {file: recording for file, recording in zip(files, recordings, strict=True) if rows[file] is None}
-    _check_audio(list(new.values()))
+    pairs = [pair for pair in zip(files, recordings, strict=True) if rows[pair[0]] is None]
+    faulty = _check_audio(pairs, len(recordings), skip)
+    kept = [i for i, file in enumerate(files) if file not in faulty]
+    recordings, files = [recordings[i] for i in kept], [files[i] for i in kept]
+    new = {file: recording for file, recording in pairs if file not in faulty}
     done = len(files) - sum(count[file] for file in new)
     _tell(progress, done, len(files))
     with closing(_rows(partial(_row, set_name), list(new.values()), workers)) as fresh:
@@ -290,23 +296,33 @@ def _keep(file: Path, rows: np.ndarray) -> None:
     temporary.replace(file)
 
 
-def _check_audio(recordings: Sequence[Recording]) -> None:
-    """Reads every clip; raises UserError naming the first five faulty ones, warns of other sampling rates."""
+def _check_audio(new: Sequence[tuple[Path, Recording]], total: int, skip: bool) -> set[Path]:
+    """Reads every clip once and warns of other sampling rates; those of faulty ones, if they may be left out.
+
+    A clip goes by the file that its row is kept in. Raises UserError naming the first five faulty ones
+    otherwise.
+    """
     faults: list[str] = []
     others: list[str] = []
-    for recording in recordings:
+    whole: dict[Path, bool] = {}
+    for file, recording in new:
+        if whole.get(file):
+            continue
+        whole[file] = False
         try:
             _read(recording)
             rate = sampling_rate(recording.path)
         except UserError as error:
             faults.append(str(error))
             continue
+        whole[file] = True
         if rate != RATE:
             others.append(f"{recording.path}: {rate} Hz")
-    refuse(faults, len(recordings))
+    refuse_or_skip(faults, total, skip)
     if others:
-        what = f"{len(others)} of {len(recordings)} files are resampled to {RATE} Hz"
+        what = f"{len(others)} of {len(new)} files are resampled to {RATE} Hz"
         _log.warning("%s (first %s)", what, others[0])
+    return {file for file, usable in whole.items() if not usable}
 
 
 def _rows(

@@ -90,12 +90,13 @@ def _table(path: str, extraction: Extraction, columns: Mapping[str, str], labell
 
 def _distributed(name: str, root: str, extraction: Extraction, columns: Mapping[str, str]) -> FeatureTable:
     """Rows of a copy of a corpus."""
-    recordings = audformat.read(root, columns) if name == "audformat" else CORPORA[name].read(root)
-    different = CORPORA[name].differences(recordings)
+    corpus = CORPORA[name]
+    recordings = audformat.read(root, columns) if name == "audformat" else corpus.read(root)
+    different = corpus.differences(recordings)
     if different:
         _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
     stored = _set_name(Path(root).expanduser()) if name == "audformat" else f"sergan_{name}"
-    return extraction.recordings(stored, recordings)
+    return extraction.recordings(stored, recordings, skip=not corpus.labelled)
 
 
 def _embedded(name: str, extraction: Extraction, hint: str) -> FeatureTable:

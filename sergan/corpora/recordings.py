@@ -168,6 +168,15 @@ def refuse(faults: Sequence[str], total: int) -> None:
     raise UserError(head + "; ".join(faults[:5]) + more)
 
 
+def refuse_or_skip(faults: Sequence[str], total: int, skip: bool) -> None:
+    """As `refuse`, but with `skip` only says how many are left out, as long as others of `total` remain."""
+    if skip and 0 < len(faults) < total:
+        first = "; ".join(faults[:3])
+        _log.warning("%d of %d clips cannot be used and are left out (first %s)", len(faults), total, first)
+    else:
+        refuse(faults, total)
+
+
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
     """Sorted wav and flac files of a folder, endings in any case, without hidden ones (`.x`, `._x`).
 

@@ -8,9 +8,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sergan import inputs
 from sergan.corpora import CORPORA, tedlium
 from sergan.corpora.recordings import Recording, read_audio
 from sergan.errors import UserError
+from sergan.features import Extraction, extract
 
 RNG = np.random.default_rng(0)
 TALK = 0.3 * np.sin(2 * np.pi * 220 * np.arange(32000) / 16000) + RNG.normal(0, 0.05, 32000)  # 2 s
@@ -234,3 +236,33 @@ def test_differences():
     ]
     one = [r for r in recordings if r.id.startswith("tedlium/test")]
     assert tedlium.differences(one)[0] == "segments per split: train 0 instead of 92973, dev 0 instead of 507"
+
+
+def silence(root, *talks):
+    """Talks of one segment each in which nothing is heard."""
+    for name in talks:
+        write(root, "train", name, f"{name} 1 {name} 0.1 1.5 <o,f0,male> nothing\n")
+        path = root / "train" / "sph" / f"{name}.sph"
+        soundfile.write(path, np.zeros(32000), 16000, format="NIST", subtype="PCM_16")
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_segments_that_cannot_be_used_are_left_out_of_a_source_and_counted(tmp_path, caplog, stored):
+    root = release_2(tmp_path / "TEDLIUM")
+    silence(root, "Bat_2011", "Eve_2012")
+    settings = Extraction("eGeMAPSv02", tmp_path / "cache", tmp_path / "store" if stored else "", workers=1)
+    corpus = settings.recordings("sergan_corpus", tedlium.read(release_2(tmp_path / "corpus"))[:1])
+    for _ in range(2):  # the second time from what was kept
+        caplog.clear()
+        rows = inputs.source_table(f"tedlium:{root}", corpus, settings)
+        assert rows.ids_U.tolist() == [name for name, *_ in EXPECTED]
+        np.testing.assert_array_equal(rows.x_UxD[0], corpus.x_UxD[0])
+    if not stored:
+        assert "2 of 6 clips cannot be used and are left out (first " in caplog.text
+        assert "Bat_2011.sph from 0.1 to 1.5 s: silent" in caplog.text
+
+
+def test_a_source_of_which_nothing_can_be_used_is_refused(tmp_path):
+    silence(tmp_path, "Eve_2012")
+    with pytest.raises(UserError, match=r"0\.1 to 1.5 s: silent"):
+        extract(tedlium.read(tmp_path), "eGeMAPSv02", tmp_path / "cache", workers=1, skip=True)

@@ -12,7 +12,7 @@ import numpy as np
 from sergan.corpora.prepared import listing
 from sergan.corpora.prepared.clips import LABELS, as_pcm, digest
 from sergan.corpora.prepared.sets import SPLIT, VERSION
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, sampling_rate
+from sergan.corpora.recordings import RATE, Recording, read_audio, refuse_or_skip, sampling_rate
 from sergan.errors import UserError
 
 SHARD = 128 << 20  # bytes of audio in a shard; one shard is in memory while it is written
@@ -26,15 +26,18 @@ def write(
     sources: Sequence[dict[str, str]],
     staging: Path,
     progress: Callable[[int, int], Any] | None,
+    skip: bool = False,
 ) -> Path:
     """Makes the whole set in `staging` and returns its folder; `sources` are the rows of its list.
+
+    With `skip` a faulty clip is left out; in the list it has no digest.
 
     Raises:
       UserError: files that `read_audio` refuses, or a folder that cannot be written to.
     """
     import tensorflow_datasets as tfds
 
-    work = _Work(recordings, progress)
+    work = _Work(recordings, progress, skip)
     shards = [functools.partial(work.examples, part) for part in _shards(recordings, sources)]
     builder = _builder()(name, staging, shards)
     settings = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -71,6 +74,7 @@ class _Work:
 
     recordings: Sequence[Recording]
     progress: Callable[[int, int], Any] | None
+    skip: bool
     digests: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     resampled: list[str] = field(default_factory=list)
@@ -78,16 +82,16 @@ class _Work:
     done: int = 0
 
     def examples(self, part: range) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The examples of a shard with their keys; after the first fault files are only tried."""
+        """The examples of a shard with their keys; after a fault that is not skipped files are only tried."""
         for index in part:
             example = self._example(self.recordings[index])
-            if example and not self.faults:
+            if example and (self.skip or not self.faults):
                 yield index, example
             self.done += 1
             if self.progress is not None:
                 self.progress(self.done, len(self.recordings))
         if self.done == len(self.recordings):
-            refuse(self.faults, len(self.recordings))
+            refuse_or_skip(self.faults, len(self.recordings), self.skip)
 
     def _example(self, recording: Recording) -> dict[str, Any] | None:
         try:
@@ -95,6 +99,7 @@ class _Work:
             rate = sampling_rate(recording.path)
         except UserError as error:
             self.faults.append(str(error))
+            self.digests.append("")
             return None
         if rate != RATE:
             self.resampled.append(f"{recording.path}: {rate} Hz")

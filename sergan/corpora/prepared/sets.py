@@ -35,7 +35,8 @@ class Prepared(Clips):
 
     def entries(self) -> list[Entry]:
         """Labels and digest of every clip, in order, from a list beside the shards."""
-        return [Entry(*(row[key] for key in Entry._fields)) for row in listing.read(self.folder)]
+        rows = (row for row in listing.read(self.folder) if row["sha256"])
+        return [Entry(*(row[key] for key in Entry._fields)) for row in rows]
 
 
 def prepared(folder: Path) -> Prepared:

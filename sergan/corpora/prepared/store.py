@@ -23,6 +23,7 @@ def prepare(
     recordings: Sequence[Recording],
     store: str | Path,
     progress: Callable[[int, int], Any] | None = None,
+    skip: bool = False,
 ) -> Prepared:
     """Keeps recordings as the set `name` ("sergan_emodb") in the folder `store`, in the order given.
 
@@ -37,11 +38,12 @@ def prepare(
 
     The set appears by renaming a finished folder. A killed call leaves no set, or the old one, and a hidden
     folder that the next call removes; decoding then starts from the first clip. Two calls for one set wait
-    for one another. `progress(done, total)` is called after each recording.
+    for one another. `progress(done, total)` is called after each recording. With `skip` recordings that
+    `read_audio` refuses are left out of the set, which its list remembers.
 
     Raises:
-      UserError: no recordings, two with one id, a faulty name, or files that `read_audio` refuses: all are
-        tried, the first five named, and no set is made.
+      UserError: no recordings, two with one id, a faulty name, or files that `read_audio` refuses (with
+        `skip`, where no other is left): all are tried, the first five named, and no set is made.
     """
     store = Path(store).expanduser()
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
@@ -61,7 +63,7 @@ def prepare(
             _log.warning("%s was made from other recordings (%s): it is made anew", folder, different)
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            _replace(folder, write(name, recordings, sources, staging, progress), staging)
+            _replace(folder, write(name, recordings, sources, staging, progress, skip), staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return prepared(folder)
