@@ -1,4 +1,4 @@
-"""Losses of the emotion CycleGANs, as pure functions of scores and rows.
+"""Losses of GANs and classifiers, as pure functions of scores, rows and features of samples.
 
 Convention: a critic is *high on real* rows. The Wasserstein divergence is published with the opposite sign
 (Wu et al. 2018: low on real); the two are equivalent under D -> -D.
@@ -76,3 +76,49 @@ def identity(mapped_BxD: jax.Array, x_BxD: jax.Array, reduction: str = "sum") ->
 def cross_entropy(logits_BxC: jax.Array, label: jax.Array) -> jax.Array:
     """-E log C(x)_label for a batch of one class (Shilandari 2022, eq. 13; Bao's eq. 4 lacks the minus)."""
     return -jnp.mean(jax.nn.log_softmax(logits_BxC)[:, label])
+
+
+def gradient_penalty(
+    critic: Callable[[jax.Array], jax.Array], x_BxD: jax.Array, weight: jax.Array | float
+) -> jax.Array:
+    """λ · E (‖∇_x D(x)‖ - 1)², which holds the critic's slope at 1 (Gulrajani et al. 2017; λ = 10).
+
+    Args:
+      critic: one sample -> scalar score, as in `divergence_penalty`; a sample may have any shape.
+      x_BxD: the points at which the gradient is taken, see `interpolate`.
+    """
+    gradient_BxD = jax.vmap(jax.grad(critic))(x_BxD)
+    squared_norm_B = jnp.sum(jnp.square(gradient_BxD), axis=range(1, gradient_BxD.ndim))
+    norm_B = jnp.sqrt(squared_norm_B + 1e-12)  # has a gradient where the critic is flat
+    return weight * jnp.mean(jnp.square(norm_B - 1))
+
+
+def center(x_BxD: jax.Array, label_B: jax.Array, centre_CxD: jax.Array) -> jax.Array:
+    """½ E ‖x - c_y‖², the squared distance from the own class's centre (Wen et al. 2016; Pham 2021, eq. 7).
+
+    The papers sum over the batch, here and in the cross-entropy; both are means here, which leaves their
+    ratio as it is.
+    """
+    return jnp.mean(jnp.sum(jnp.square(x_BxD - centre_CxD[label_B]), axis=-1)) / 2
+
+
+def contrastive_center(
+    x_BxD: jax.Array, label_B: jax.Array, centre_CxD: jax.Array, delta: float = 1.0
+) -> jax.Array:
+    """½ E ‖x - c_y‖² / (Σ_{j≠y} ‖x - c_j‖² + δ), the ratio taken for each sample (Qi and Su 2017).
+
+    The paper sums over the batch, as in `center`.
+    """
+    distance_BxC = jnp.sum(jnp.square(x_BxD[:, None] - centre_CxD[None]), axis=-1)
+    own_B = jnp.take_along_axis(distance_BxC, label_B[:, None], axis=1)[:, 0]
+    return jnp.mean(own_B / (jnp.sum(distance_BxC, axis=1) - own_B + delta)) / 2
+
+
+def move_centres(
+    centre_CxD: jax.Array, x_BxD: jax.Array, label_B: jax.Array, rate: jax.Array | float
+) -> jax.Array:
+    """c_j - α · Σ 1[y=j] (c_j - x) / (1 + n_j): centres follow their classes (Wen et al. 2016; α = ½)."""
+    own_BxC = jax.nn.one_hot(label_B, len(centre_CxD), dtype=x_BxD.dtype)
+    count_Cx1 = jnp.sum(own_BxC, axis=0)[:, None]
+    sum_CxD = jnp.matmul(own_BxC.T, x_BxD, precision="float32")
+    return centre_CxD - rate * (count_Cx1 * centre_CxD - sum_CxD) / (1 + count_Cx1)

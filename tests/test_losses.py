@@ -101,3 +101,70 @@ def test_cross_entropy_has_its_minus():
     p = np.exp(np.asarray(logits)) / np.exp(np.asarray(logits)).sum(axis=1, keepdims=True)
     assert losses.cross_entropy(logits, 2) == pytest.approx(-np.mean(np.log(p[:, 2])), rel=1e-5)
     assert losses.cross_entropy(logits, 2) > 0
+
+
+def test_gradient_penalty_of_a_linear_critic_is_its_slope_less_1_squared():
+    w = jnp.array([0.5, -1.0, 2.0, 0.0, 0.25])
+    slope = float(jnp.linalg.norm(w))
+    assert losses.gradient_penalty(lambda x: x @ w, rows(0), 10.0) == pytest.approx(
+        10 * (slope - 1) ** 2, rel=1e-5
+    )
+    assert losses.gradient_penalty(lambda x: x @ w / slope, rows(0), 10.0) == pytest.approx(0, abs=1e-8)
+    waves = jnp.reshape(rows(1, 6, 12), (6, 4, 3))
+    filter = jnp.ones((4, 3))
+    expected = 10 * (np.sqrt(12) - 1) ** 2
+    assert losses.gradient_penalty(lambda x: jnp.sum(x * filter), waves, 10.0) == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_gradient_penalty_is_finite_where_the_critic_is_flat():
+    value, gradient = jax.value_and_grad(
+        lambda w: losses.gradient_penalty(lambda x: x @ w, rows(3), jnp.float32(10))
+    )(jnp.zeros(5))
+    assert value == pytest.approx(10, rel=1e-4)
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+LABELS = jnp.array([0, 1, 1, 2, 0, 2, 1])
+
+
+def test_center_loss_is_half_the_mean_squared_distance():
+    x, centres = rows(0), rows(1, 3)
+    expected = np.mean([np.sum((x[i] - centres[y]) ** 2) for i, y in enumerate(LABELS)]) / 2
+    assert losses.center(x, LABELS, centres) == pytest.approx(expected, rel=1e-5)
+
+
+def test_contrastive_center_is_a_ratio_for_each_sample():
+    x, centres = np.asarray(rows(0), np.float64), np.asarray(rows(1, 3), np.float64)
+    distance = ((x[:, None] - centres) ** 2).sum(axis=-1)
+    ratios = [d[y] / (d.sum() - d[y] + 1) for d, y in zip(distance, np.asarray(LABELS), strict=True)]
+    ours = losses.contrastive_center(rows(0), LABELS, rows(1, 3))
+    assert ours == pytest.approx(np.mean(ratios) / 2, rel=1e-5)
+    far = losses.contrastive_center(rows(0), LABELS, rows(1, 3), delta=100.0)
+    assert far < ours
+
+
+def test_centres_move_to_their_classes_and_those_without_rows_stay():
+    x, centres = rows(0), rows(1, 4)
+    moved = losses.move_centres(centres, x, LABELS, 0.5)
+    for label in range(3):
+        own = x[label == LABELS]
+        step = 0.5 * np.sum(np.asarray(centres[label]) - np.asarray(own), axis=0) / (1 + len(own))
+        np.testing.assert_allclose(moved[label], np.asarray(centres[label]) - step, atol=1e-6)
+    np.testing.assert_array_equal(moved[3], centres[3])
+
+
+@pytest.mark.parametrize("distance", [losses.center, losses.contrastive_center])
+def test_center_losses_bring_a_class_together(distance):
+    """Descent on the features, while the centres follow them; the ratio's slope is the smaller one."""
+
+    def within(x):
+        return sum(float(jnp.sum(jnp.var(x[label == LABELS], axis=0))) for label in range(3))
+
+    x, centres = rows(0), jnp.zeros((3, 5))
+    before, slope = within(x), jax.jit(jax.grad(distance))
+    for _ in range(300):
+        centres = losses.move_centres(centres, x, LABELS, 0.5)
+        x = x - 0.5 * slope(x, LABELS, centres)
+    assert within(x) < 0.5 * before

@@ -1,0 +1,185 @@
+"""3-D log-Mel spectrograms of clips, cut into segments of equal length: what convolutional networks see."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sergan.errors import UserError
+
+RATE = 16000  # Hz
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+FFT = 512
+FILTERS = 40
+LOW, HIGH = 300.0, 8000.0  # Hz
+SEGMENT = 300  # frames, 3 s
+QUIET = 1e-10  # power below which a filter counts as silent
+
+_BATCH = 32  # clips in a call of the compiled program
+_LENGTH = 100  # frames; clips are padded to a multiple of it
+
+
+class Segments(NamedTuple):
+    """Segments N of clips U, of T frames each; frames from `frames_N` on are padding.
+
+    `clip_N` is the place of a segment's clip, in ascending order.
+    """
+
+    x_NxTxFx3: np.ndarray
+    frames_N: np.ndarray
+    clip_N: np.ndarray
+
+
+class Standard(NamedTuple):
+    """Mean and inverse deviation of each filter's static, delta and delta-delta coefficient."""
+
+    mean_Fx3: Any
+    scale_Fx3: Any
+
+
+def extract(clips: Sequence[np.ndarray], ids: Sequence[str]) -> list[np.ndarray]:
+    """3-D log-Mel of clips: Hamming windows of 25 ms every 10 ms, 40 Mel filters of 300 Hz to 8 kHz.
+
+    The logarithm is natural; the filters are triangles of height 1 at equal distances on the HTK Mel scale.
+    Frame t sees the 400 samples from 160 t on: there is no padding, and what is left at the end is dropped.
+
+    Args:
+      clips: samples of each clip at 16 kHz, float32.
+      ids: their names, for messages.
+    Returns:
+      For each clip x_TxFx3, float32: static, delta and delta-delta coefficients of T frames and F filters.
+    Raises:
+      UserError: a clip is shorter than one frame, which is 25 ms.
+    Source: Pham et al. 2021, section III-B; delta window N = 2 as Chen et al. 2018.
+    """
+    for clip_T, name in zip(clips, ids, strict=True):
+        if len(clip_T) < WINDOW:
+            raise UserError(
+                f"{name}: {1000 * len(clip_T) / RATE:.1f} ms long; a frame is {1000 * WINDOW // RATE} ms"
+            )
+    lengths = [-(-frames(len(clip_T)) // _LENGTH) * _LENGTH for clip_T in clips]
+    out: list[np.ndarray] = [np.empty(0)] * len(clips)
+    for length in sorted(set(lengths)):
+        same = [i for i, own in enumerate(lengths) if own == length]
+        for start in range(0, len(same), _BATCH):
+            batch = same[start : start + _BATCH]
+            for i, x_TxFx3 in zip(batch, _extract_batch([clips[i] for i in batch], length), strict=True):
+                out[i] = x_TxFx3
+    return out
+
+
+def frames(samples: int) -> int:
+    """Whole frames in that many samples."""
+    return 1 + (samples - WINDOW) // HOP
+
+
+def cut(spectrograms: Sequence[np.ndarray], length: int = SEGMENT) -> Segments:
+    """Segments of `length` frames of spectrograms x_TxFx3.
+
+    A longer clip is covered by as few segments as can, at equal distances: they overlap, and none of them is
+    mostly padding. A shorter clip is padded with zeros at its end.
+
+    Source: Chen et al. 2018 (3 s, zero-padding).
+    """
+    parts, frames_N, clip_N = [], [], []
+    for clip, x_TxFx3 in enumerate(spectrograms):
+        count = math.ceil(len(x_TxFx3) / length)
+        for start in np.linspace(0, max(0, len(x_TxFx3) - length), count).round().astype(int):
+            part = x_TxFx3[start : start + length]
+            parts.append(np.pad(part, ((0, length - len(part)), (0, 0), (0, 0))))
+            frames_N.append(len(part))
+            clip_N.append(clip)
+    return Segments(np.stack(parts), np.array(frames_N, np.int32), np.array(clip_N, np.int32))
+
+
+def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray, how: str = "max") -> np.ndarray:
+    """Posteriors [U, C] of the clips in ascending order of their places, from those of their segments.
+
+    Args:
+      how: "max", each class's largest, divided by their sum (Chen et al. 2018); or "mean".
+    """
+    places = np.unique(clip_N)
+    own = [posterior_NxC[clip_N == clip] for clip in places]
+    pooled_UxC = np.stack([p.max(axis=0) if how == "max" else p.mean(axis=0) for p in own])
+    return pooled_UxC / pooled_UxC.sum(axis=1, keepdims=True)
+
+
+def fit(segments: Segments, train_N: np.ndarray) -> Standard:
+    """Mean and deviation over the frames of the segments `train_N`, padding left out.
+
+    A coefficient that never varies is scaled to 0.
+    """
+    total_Fx3, square_Fx3, count = 0.0, 0.0, 0
+    for n in train_N:
+        own_TxFx3 = segments.x_NxTxFx3[n, : segments.frames_N[n]].astype(np.float64)
+        total_Fx3 = total_Fx3 + own_TxFx3.sum(axis=0)
+        square_Fx3 = square_Fx3 + np.square(own_TxFx3).sum(axis=0)
+        count += len(own_TxFx3)
+    mean_Fx3 = np.asarray(total_Fx3 / count)
+    variance_Fx3 = np.asarray(square_Fx3 / count) - mean_Fx3**2
+    varies_Fx3 = variance_Fx3 > 1e-10 * (1 + mean_Fx3**2)
+    scale_Fx3 = np.divide(1, np.sqrt(np.abs(variance_Fx3)), where=varies_Fx3, out=np.zeros_like(mean_Fx3))
+    return Standard(mean_Fx3.astype(np.float32), scale_Fx3.astype(np.float32))
+
+
+def standardise(x_BxTxFx3: jax.Array, frames_B: jax.Array, standard: Standard) -> jax.Array:
+    """Segments z-normed per filter and channel; padding becomes 0, which is the training frames' mean."""
+    real_BxT = jnp.arange(x_BxTxFx3.shape[1])[None] < frames_B[:, None]
+    z_BxTxFx3 = (x_BxTxFx3 - standard.mean_Fx3[None, None]) * standard.scale_Fx3[None, None]
+    return jnp.where(real_BxT[..., None, None], z_BxTxFx3, 0.0)
+
+
+def _extract_batch(clips: list[np.ndarray], length: int) -> list[np.ndarray]:
+    """Spectrograms of clips of at most `length` frames, by the program for that length."""
+    samples = (length - 1) * HOP + WINDOW
+    x_BxT = np.zeros((_BATCH, samples), np.float32)
+    count_B = np.ones(_BATCH, np.int32)
+    for b, clip_T in enumerate(clips):
+        count_B[b] = frames(len(clip_T))
+        x_BxT[b, : min(len(clip_T), samples)] = clip_T[:samples]
+    out_BxTxFx3 = np.asarray(_program()(x_BxT, count_B))
+    return [out_BxTxFx3[b, : count_B[b]] for b in range(len(clips))]
+
+
+@lru_cache
+def _program() -> Any:
+    """Padded samples [B, T] and true counts of frames -> padded spectrograms [B, T, F, 3]."""
+    bank_FxF = jnp.asarray(mel_filters().T)
+    window_T = jnp.asarray(np.hamming(WINDOW + 1)[:-1], jnp.float32)  # periodic
+
+    def program(x_BxT: jax.Array, count_B: jax.Array) -> jax.Array:
+        length = frames(x_BxT.shape[1])
+        place = HOP * np.arange(length)[:, None] + np.arange(WINDOW)
+        spectrum = jnp.fft.rfft(x_BxT[:, place] * window_T[None, None], FFT)
+        power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+        static_BxTxF = jnp.log(jnp.maximum(jnp.matmul(power, bank_FxF, precision="float32"), QUIET))
+        delta_BxTxF = _slope(static_BxTxF, count_B)
+        return jnp.stack([static_BxTxF, delta_BxTxF, _slope(delta_BxTxF, count_B)], axis=-1)
+
+    return jax.jit(program)
+
+
+def _slope(x_BxTxF: jax.Array, count_B: jax.Array) -> jax.Array:
+    """Least-squares slope over five frames; before the first and after the last frame they stand still."""
+    times_T = jnp.arange(x_BxTxF.shape[1])
+
+    def moved(by: int) -> jax.Array:
+        place_BxT = jnp.clip(times_T[None] + by, 0, count_B[:, None] - 1)
+        return jnp.take_along_axis(x_BxTxF, place_BxT[..., None], axis=1)
+
+    return (moved(1) - moved(-1) + 2 * (moved(2) - moved(-2))) / 10
+
+
+def mel_filters() -> np.ndarray:
+    """Triangles [F, FFT / 2 + 1] of height 1 over the bins, at equal distances on the HTK Mel scale."""
+    mel = np.linspace(2595 * np.log10(1 + LOW / 700), 2595 * np.log10(1 + HIGH / 700), FILTERS + 2)
+    edge = 700 * (10 ** (mel / 2595) - 1)
+    hertz = np.arange(FFT // 2 + 1) * RATE / FFT
+    rising = (hertz - edge[:-2, None]) / np.diff(edge)[:-1, None]
+    falling = (edge[2:, None] - hertz) / np.diff(edge)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)

@@ -1,0 +1,91 @@
+"""LSTM layers over time, plain or dilated."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class DilatedLSTM(nn.Module):
+    """An LSTM whose state at t comes from t - dilation (Chang et al. 2017).
+
+    That is one LSTM over `dilation` interleaved subsequences, which run here as so many times more rows.
+    """
+
+    units: int
+    dilation: int
+    precision: str
+
+    @nn.compact
+    def __call__(self, x_TxBxD: jax.Array) -> jax.Array:
+        """Outputs [T, B, units] of all steps; the state before the first is 0."""
+        steps, batch, width = x_TxBxD.shape
+        inputs = self.param("input", nn.initializers.xavier_uniform(), (width, 4 * self.units))
+        recurrent = self.param("recurrent", nn.initializers.orthogonal(), (self.units, 4 * self.units))
+        bias = self.param("bias", _forget_one, (4 * self.units,))
+        gates = jnp.matmul(x_TxBxD, inputs, precision=self.precision) + bias[None, None]
+        more = -steps % self.dilation
+        gates = jnp.pad(gates, ((0, more), (0, 0), (0, 0))).reshape(-1, self.dilation * batch, 4 * self.units)
+        h = lstm(gates, recurrent, self.precision)
+        return h.reshape(steps + more, batch, self.units)[:steps]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def lstm(gates_TxBxG: jax.Array, recurrent_HxG: jax.Array, precision: str) -> jax.Array:
+    """Outputs [T, B, H] of an LSTM from what its inputs give the gates G = 4 H (input, forget, cell, output).
+
+    The gradient of the recurrent matrix is one product after the backward pass, not a sum over its steps.
+    """
+    return _run(gates_TxBxG, recurrent_HxG, precision)[0]
+
+
+def _run(gates_TxBxG, recurrent_HxG, precision):
+    """Outputs, cells and opened gates of all steps."""
+    zeros = jnp.zeros((gates_TxBxG.shape[1], len(recurrent_HxG)), gates_TxBxG.dtype)
+
+    def step(state, own_BxG):
+        cell, h = state
+        given = own_BxG + jnp.matmul(h, recurrent_HxG, precision=precision)
+        i, f, g, o = jnp.split(given, 4, axis=-1)
+        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+        cell = f * cell + i * g
+        h = o * jnp.tanh(cell)
+        return (cell, h), (h, cell, jnp.concatenate([i, f, g, o], axis=-1))
+
+    return jax.lax.scan(step, (zeros, zeros), gates_TxBxG)[1]
+
+
+def _lstm_forward(gates_TxBxG, recurrent_HxG, precision):
+    h_TxBxH, cell_TxBxH, open_TxBxG = _run(gates_TxBxG, recurrent_HxG, precision)
+    return h_TxBxH, (recurrent_HxG, h_TxBxH, cell_TxBxH, open_TxBxG)
+
+
+def _lstm_backward(precision, kept, slope_TxBxH):
+    recurrent_HxG, h_TxBxH, cell_TxBxH, open_TxBxG = kept
+    before_TxBxH = jnp.pad(cell_TxBxH[:-1], ((1, 0), (0, 0), (0, 0)))
+    zeros = jnp.zeros_like(slope_TxBxH[0])
+
+    def step(state, own):
+        slope_cell, slope_h = state
+        slope, cell, before, opened = own
+        i, f, g, o = jnp.split(opened, 4, axis=-1)
+        slope_h, squashed = slope_h + slope, jnp.tanh(cell)
+        slope_cell = slope_cell + slope_h * o * (1 - squashed**2)
+        to_i, to_f = slope_cell * g * i * (1 - i), slope_cell * before * f * (1 - f)
+        to_g, to_o = slope_cell * i * (1 - g**2), slope_h * squashed * o * (1 - o)
+        given = jnp.concatenate([to_i, to_f, to_g, to_o], axis=-1)
+        return (slope_cell * f, jnp.matmul(given, recurrent_HxG.T, precision=precision)), given
+
+    steps = (slope_TxBxH, cell_TxBxH, before_TxBxH, open_TxBxG)
+    slope_gates_TxBxG = jax.lax.scan(step, (zeros, zeros), steps, reverse=True)[1]
+    slope_recurrent_HxG = jnp.einsum("tbh,tbg->hg", h_TxBxH[:-1], slope_gates_TxBxG[1:], precision=precision)
+    return slope_gates_TxBxG, slope_recurrent_HxG
+
+
+lstm.defvjp(_lstm_forward, _lstm_backward)
+
+
+def _forget_one(key, shape, dtype=jnp.float32):
+    """Biases of 0, but 1 for the forget gate, so that cells remember at the start."""
+    return jnp.zeros(shape, dtype).at[shape[0] // 4 : shape[0] // 2].set(1)
