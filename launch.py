@@ -16,7 +16,7 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from experiments import hosts, run
+from experiments import config_file, hosts, run
 from sergan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
@@ -26,7 +26,7 @@ OUT = flags.DEFINE_string("out", "", "What synthesize writes (.parquet, .csv, .n
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
 SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: as config.source, e.g. a folder.")
 SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")
-PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.")
+PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.", 0)
 HOSTS = flags.DEFINE_string("hosts", "", "Several processes: auto, or ADDRESS:PORT,COUNT,INDEX of this one.")
 DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        run.check_config_file(argv)
+        config_file.check(argv)
         rest = flags.FLAGS(["--sweep=config" if word == "--sweep" else word for word in argv])
         parsed = True
         if len(rest) > 1:

@@ -1,6 +1,6 @@
 """Values of a config that cannot work, each named by its key before anything else is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sergan import augment, inputs, mapping
@@ -9,6 +9,25 @@ from sergan.errors import UserError
 from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.methods import METHODS
 
+LARGEST = 1e9  # of any number: more is a slip of the pen, or does not fit float32 or the steps' counter
+MOST = {  # of what takes memory or processes before anything could be said
+    "seeds": 1000,
+    "gan.seeds": 1000,
+    "gan.batch_size": 1_000_000,
+    "gan.epochs": 10_000_000,
+    "gan.pretrain_epochs": 10_000_000,
+    "gan.noise_epochs": 10_000_000,
+    "gan.noise_pretrain_epochs": 10_000_000,
+    "gan.generator_updates": 1000,
+    "gan.critic_updates": 1000,
+    "dnn.batch_size": 1_000_000,
+    "features.workers": 1024,
+    "training.log_every": 1_000_000,
+    "amount": 10_000,
+    "curve": 10_000,
+    "choice.amounts": 10_000,
+}
+WIDEST = 100_000  # hidden layer
 NORMALISATIONS = ("train", "speaker", "corpus")
 PROTOCOLS = ("speaker", "speaker_groups", "session", "speaker_text", "across")
 PARTS = ("improvised", "scripted")
@@ -16,6 +35,18 @@ PARTS = ("improvised", "scripted")
 
 def check(config: Any) -> None:
     """Raises UserError for a value that cannot work, naming its key."""
+    _check_kinds(config)
+    _check_words(config)
+    _check_corpora(config)
+    mapping.parse(config.corpus.labels, "corpus.labels")
+    for key in ("corpus", "target"):
+        inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
+    _check_ranges(config)
+    _check_sizes(config)
+
+
+def _check_words(config: Any) -> None:
+    """Raises UserError for a word that is none of those of its key, or that is there twice."""
     choices: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "normalisations": (tuple(config.normalisations), NORMALISATIONS),
         "protocol": ((config.protocol,), PROTOCOLS),
@@ -34,10 +65,10 @@ def check(config: Any) -> None:
                 raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
         if len(set(values)) < len(values):
             raise UserError(f"config.{key} names one twice: {values}")
-    _check_corpora(config)
-    mapping.parse(config.corpus.labels, "corpus.labels")
-    for key in ("corpus", "target"):
-        inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
+
+
+def _check_ranges(config: Any) -> None:
+    """Raises UserError for a number out of the range of its key."""
     positive = {
         "seeds": config.seeds,
         "gan.seeds": config.gan.seeds,
@@ -56,6 +87,8 @@ def check(config: Any) -> None:
         "normalisations": len(config.normalisations),
         "dnn.learning_rate": config.dnn.learning_rate,
         "gan.decay_factor": config.gan.decay_factor,
+        "gan.adam_eps": config.gan.adam_eps,
+        "hypers.smoothing": config.hypers.smoothing,
         "mixup": config.mixup,
         "target.dev_share": config.target.dev_share,
     } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
@@ -64,16 +97,23 @@ def check(config: Any) -> None:
         "target.dev_share": config.target.dev_share,
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,
+        "gan.adam_b1": config.gan.adam_b1,
+        "gan.adam_b2": config.gan.adam_b2,
+        "gan.slope": config.gan.slope,
         "dnn.dropout": config.dnn.dropout,
     } | _several(config, "choice.real_share", "choice.dropout")
     widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
     widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
     for key, hidden in widths.items():
-        if not all(isinstance(width, int) and width > 0 for width in hidden):
-            raise UserError(f"config.{key} are widths of hidden layers, above 0, not {tuple(hidden)}")
+        if not all(type(width) is int and 0 < width <= WIDEST for width in hidden):
+            raise UserError(
+                f"config.{key} are widths of hidden layers, above 0 and at most {WIDEST}, not {tuple(hidden)}"
+            )
     zero_or_more = {
         "amount": config.amount,
         "choice.speakers": config.choice.speakers,
+        "features.workers": config.features.workers,
+        "gan.decay_floor": config.gan.decay_floor,
         "noise": config.noise,
         "synthetic_seeds": config.synthetic_seeds,
         "gan.pretrain_epochs": config.gan.pretrain_epochs,
@@ -82,9 +122,71 @@ def check(config: Any) -> None:
         "dnn.l2": config.dnn.l2,
     } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
+    if config.hypers.smoothing > 1:
+        raise UserError(f"config.hypers.smoothing must be at most 1, it is {config.hypers.smoothing}")
     _in_range(positive, lambda value: value > 0, "be above 0")
     _in_range(shares, lambda value: 0 <= value < 1, "lie between 0 and 1")
     _in_range(zero_or_more, lambda value: 0 <= value < float("inf"), "be 0 or more")
+
+
+_WORDS = {str: "words", float: "numbers", int: "whole numbers", tuple: "tuples", Mapping: "points"}
+_KINDS = {  # of the values of keys that hold several
+    "normalisations": (str,),
+    "arms": (str,),
+    "corpus.classes": (str,),
+    "sweep": (Mapping,),
+    "curve": (float, int),
+    "choice.amounts": (float, int),
+    "choice.real_share": (float, int),
+    "choice.noise": (float, int),
+    "choice.mixup": (float, int),
+    "choice.C": (float, int),
+    "choice.l2": (float, int),
+    "choice.dropout": (float, int),
+    "choice.steps": (int,),
+    "choice.hidden": (tuple, list),
+}
+
+
+def _check_kinds(config: Any) -> None:
+    """Raises UserError for a value of another kind in a key that holds several."""
+    for key, kinds in _KINDS.items():
+        for value in _at(config, key):
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise UserError(f"config.{key} holds {_WORDS[kinds[0]]}, not {value!r}")
+    if not config.source:
+        raise UserError("config.source is empty; name speech, corpus, a folder or a table")
+    if not config.features.cache:
+        raise UserError("config.features.cache is empty; name a folder, which may be a new one")
+
+
+def _check_sizes(config: Any) -> None:
+    """Raises UserError for numbers that are not finite, or too large for any machine."""
+    for key, value in _numbers(config, ""):
+        most = MOST.get(key.partition("[")[0], LARGEST)
+        if not -LARGEST <= value <= most:
+            raise UserError(f"config.{key}: {value} is no number that can be used; {most:g} is the largest")
+
+
+def _numbers(value: Any, key: str) -> Iterator[tuple[str, float]]:
+    """Every number of a config with its key."""
+    if isinstance(value, bool | str):
+        return
+    if isinstance(value, int | float):
+        yield key, value
+    elif isinstance(value, tuple | list):
+        for i, one in enumerate(value):
+            yield from _numbers(one, f"{key}[{i}]")
+    elif hasattr(value, "items"):
+        for name, one in value.items():
+            yield from _numbers(one, f"{key}.{name}" if key else str(name))
+
+
+def _at(config: Any, key: str) -> Any:
+    """The value of a key with dots."""
+    for part in key.split("."):
+        config = config[part]
+    return config
 
 
 def _check_corpora(config: Any) -> None:
@@ -129,9 +231,7 @@ def _several(config: Any, *keys: str) -> dict[str, Any]:
     """
     named: dict[str, Any] = {}
     for key in keys:
-        values: Any = config
-        for part in key.split("."):
-            values = values[part]
+        values = _at(config, key)
         if not len(values) and key.startswith("choice.") and config.choice.amounts:
             raise UserError(f"config.{key} is empty: nothing to choose from")
         named |= {f"{key}[{i}]": value for i, value in enumerate(values)}

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+from contextlib import suppress
 from typing import TextIO
 
 from etils import epath
@@ -14,7 +15,7 @@ NAME = ".lock"
 
 
 def hold(folder: epath.Path) -> TextIO | None:
-    """Keeps other processes out of a run folder until the file that is returned is closed, or this one ends.
+    """Keeps other processes out of a run folder until what is returned is released, or this one ends.
 
     None where the folder is not on a file system of this machine, or that has no locks.
 
@@ -39,10 +40,19 @@ def hold(folder: epath.Path) -> TextIO | None:
     except OSError:
         file.close()
         return None
+    if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+        file.close()
+        return hold(folder)  # another process released it in between
     file.truncate(0)
     file.write(json.dumps({"host": platform.node(), "process": os.getpid()}))
     file.flush()
     return file
+
+
+def release(file: TextIO) -> None:
+    """Lets other processes in, and leaves nothing behind."""
+    with suppress(OSError), file:
+        os.unlink(file.name)
 
 
 def _holder(file: TextIO) -> str:

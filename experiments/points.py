@@ -2,13 +2,12 @@
 
 import ast
 import copy
-import importlib.util
 import re
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 
+from experiments.config_file import failed, load
 from sergan.errors import UserError
 
 Point = Mapping[str, Any]  # by a key of config.hypers (traced) or config.gan (compiled)
@@ -28,14 +27,14 @@ def asked(flag: str, config_file: str) -> list[Point]:
     if flag != _CONFIG:
         return _grid(flag)
     file = config_file.partition(":")[0]
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(file)
     if not hasattr(module, "sweep"):
         raise UserError(f'{file} has no sweep(add); name a grid, as in --sweep="lambda_cyc=0.5,1,2"')
     points: list[Point] = []
-    module.sweep(lambda **values: points.append(values))
+    try:
+        module.sweep(lambda **values: points.append(values))
+    except Exception as error:  # whatever a user's file does
+        raise failed(f"{file}: sweep(add)", error) from error
     return points
 
 
@@ -47,6 +46,8 @@ def resolve(config: Any) -> list[Point]:
     """
     points: list[Point] = []
     for given in config.sweep:
+        if not isinstance(given, Mapping) or not given:
+            raise UserError(f"config.sweep: {given!r} is no point; one is like {{'lambda_cyc': 5.0}}")
         point = {key: _value(config, key, value) for key, value in given.items()}
         if not points or point.keys() == points[0].keys():
             points.append(point)

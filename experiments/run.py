@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +20,7 @@ from etils import epath
 from ml_collections import config_flags
 
 from configs.common import base
-from experiments import hosts, lock
+from experiments import hosts, lock, storage
 from sergan import writers
 from sergan.errors import UserError
 
@@ -29,6 +30,7 @@ HARMLESS = (
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
+_NEEDED = ("report.html", "results.csv", "predictions.csv", "features.parquet", "source.parquet")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
@@ -44,25 +46,51 @@ def run(
     `profile` steps of the training are traced.
 
     Raises:
-      UserError: wrong input, or a run folder that was made with another config or that another process uses.
+      UserError: wrong input, a run folder that was made with another config or that another process uses, a
+        damaged file in it, or a disk that is full or cannot be written to.
     """
-    record = _record(workdir, config, overrides, command)
-    hosts.meet("the record is read")
-    if record["ended"] and (workdir / "report.html").exists():
-        from sergan import report
+    storage.check_place(workdir)
+    with storage.told(workdir):
+        read = partial(_record, workdir, config, overrides, command)
+        record = read()
+        hosts.meet("the record is read")
+        if _finished(workdir, record):
+            from sergan import report
 
-        return _closing(workdir, report, "was finished before; everything is found done")
-    held = lock.hold(workdir) if hosts.first() and workdir.exists() else None
-    return _Stages(workdir, record, profile, held).all(config)
+            return _closing(workdir, report, "was finished before; everything is found done")
+        storage.check_writable(workdir)
+        held = lock.hold(workdir) if hosts.first() and workdir.exists() else None
+        stages = _Stages(workdir, record, read, profile, held)
+        try:
+            return stages.all(config)
+        finally:
+            stages.release()
+
+
+def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
+    """Whether nothing is to be done: the run ended, and nothing that a command needs of it is gone since."""
+    if not record["ended"]:
+        return False
+    needed = [run / name for name in _NEEDED]
+    if (run / "checkpoints").exists():  # else somebody wanted the space
+        groups = {line["group"] for line in writers.read_lines(run / "members.jsonl")}
+        needed += [run / "checkpoints" / f"generators_{number:03d}" for number in sorted(groups)]
+    return all(path.exists() for path in needed)
 
 
 class _Stages:
     """The stages of one run, each with its time in config.json."""
 
     def __init__(
-        self, workdir: epath.Path, record: dict[str, Any], profile: int, held: TextIO | None
+        self,
+        workdir: epath.Path,
+        record: dict[str, Any],
+        read: Callable[[], dict[str, Any]],
+        profile: int,
+        held: TextIO | None,
     ) -> None:
-        self._workdir, self._record, self._profile, self._held = workdir, record, profile, held
+        self._workdir, self._record, self._read = workdir, record, read
+        self._profile, self._held = profile, held
 
     def all(self, config: ml_collections.ConfigDict) -> str:
         from experiments import choose, classify, holes, quality, study, synthesise, train
@@ -86,6 +114,11 @@ class _Stages:
         hosts.meet("the report is written")
         return _closing(run, report, "finished")
 
+    def release(self) -> None:
+        """Lets other processes into the run folder."""
+        if self._held:
+            lock.release(self._held)
+
     def _smaller(self, length: int) -> None:
         self._record["members_per_group"] = length
         self._save()
@@ -100,11 +133,13 @@ class _Stages:
         run.mkdir(parents=True, exist_ok=True)
         self._held = self._held or lock.hold(run)
         if not self._record["started"]:
+            self._record = self._read()  # another process may have begun and ended it meanwhile
+        if not self._record["started"]:
             devices = [str(device) for device in jax.devices()]
             length = members.group_length(resolved.members, config.training.members_per_group)
             self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
             self._save()
-        if not (run / "features.parquet").exists():
+        if not _has_rows(run):
             study.keep(resolved, run)
         if len(resolved.points) > 1:
             points = [{"point": i} | point for i, point in enumerate(resolved.points)]
@@ -147,12 +182,17 @@ def _keep_compiled(folder: str) -> None:
 
 
 def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> Any:
-    if (run / "features.parquet").exists():
+    if _has_rows(run):
         return study.restore(config, run)
-    with hosts.progress("features", 1) as progress:
+    with hosts.progress("features", 1) as progress, storage.told(config.features.cache):
         resolved = study.prepare(config, progress)
         progress(1, 1)  # embedded tables have nothing to extract
         return resolved
+
+
+def _has_rows(run: epath.Path) -> bool:
+    """Whether the rows of the corpus and of S are kept."""
+    return (run / "features.parquet").exists() and (run / "source.parquet").exists()
 
 
 def _points(run: epath.Path) -> pd.DataFrame | None:
@@ -238,6 +278,7 @@ def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     Raises:
       UserError: there is no run there.
     """
+    storage.check_place(workdir)
     path = workdir / "config.json"
     if not path.exists():
         raise UserError(f"{workdir}: no config.json there; name a run folder with --workdir")
@@ -277,7 +318,8 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
     source = Path(source or config.source).name
     text = card.text(Run(workdir), rows, len(table.names_D), source, command)
-    synthesis.write(out, rows, table.names_D, text)
+    with storage.told(out.parent):
+        synthesis.write(out, rows, table.names_D, text)
     return f"{out}: {len(rows)} rows, {per_class} of each of {', '.join(resolved.classes)}, with a data card"
 
 
@@ -297,9 +339,10 @@ def report(workdirs: list[epath.Path], out: str) -> str:
 
     for workdir in workdirs:
         open_run(workdir)
-    if len(workdirs) == 1:
-        return f"{report.write(workdirs[0])}"
-    return f"{report.compare(workdirs, epath.Path(out or workdirs[0]))}"
+    place = epath.Path(out or workdirs[0])
+    with storage.told(place):
+        page = report.write(place) if len(workdirs) == 1 else report.compare(workdirs, place)
+    return str(page)
 
 
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:
@@ -325,15 +368,6 @@ def default_workdir(flag: Any, overrides: dict[str, Any]) -> epath.Path:
     parts = [Path(file).stem, preset, *(f"{key}={value}" for key, value in sorted(overrides.items()))]
     name = re.sub(r"[^\w.,=+-]+", "_", "-".join(part for part in parts if part))
     return epath.Path("runs") / (name if len(name) < 120 else f"{name[:110]}-{zlib.crc32(name.encode()):08x}")
-
-
-def check_config_file(argv: list[str]) -> None:
-    """Raises UserError if the file that --config names is not there."""
-    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
-        name, _, text = flag.lstrip("-").partition("=")
-        file = (text or value).partition(":")[0]
-        if name == "config" and not Path(file).is_file():
-            raise UserError(f"--config={file}: no such file; the studies are in configs/")
 
 
 def in_words(error: Exception, wrong_input: bool) -> str:

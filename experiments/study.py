@@ -183,8 +183,20 @@ def _part(config: Any, corpus: FeatureTable) -> FeatureTable:
 
 
 def restore(config: Any, run: epath.Path) -> Study:
-    """The study of a run folder, from the rows that it keeps: no audio is needed any more."""
-    return assemble(config, tables.read(run / "features.parquet"), tables.read(run / "source.parquet"))
+    """The study of a run folder, from the rows that it keeps: no audio is needed any more.
+
+    Raises:
+      UserError: the rows are damaged.
+    """
+    return assemble(config, _kept(run / "features.parquet"), _kept(run / "source.parquet"))
+
+
+def _kept(path: epath.Path) -> FeatureTable:
+    """Rows that a run folder keeps."""
+    try:
+        return tables.read(path)
+    except UserError as error:
+        raise UserError(f"{error}; delete it and run the run folder's own command again") from error
 
 
 def keep(study: Study, run: epath.Path) -> None:

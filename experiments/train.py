@@ -15,7 +15,7 @@ from experiments.interrupts import Interrupts
 from experiments.study import Study
 from experiments.traces import Trace
 from sergan import members, methods, writers
-from sergan.checkpoint import Checkpoints, restore_tree, save_tree
+from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree, save_tree
 from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.gan import GanConfig
@@ -32,6 +32,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
       UserError: a group does not fit the memory of one of several hosts.
     """
     total = _steps(study.members)
+    _drop_damaged_generators(run)
     with (
         Interrupts() as interrupts,
         hosts.progress("CycleGANs", total) as progress,
@@ -82,6 +83,18 @@ def _train_group(
         group.close()
 
 
+def _drop_damaged_generators(run: epath.Path) -> None:
+    """Deletes generators that are not as they were saved, so that their group is trained again."""
+    if not hosts.first():
+        return
+    number = 0
+    while (path := generators_path(run, number)).exists():
+        if fault := damaged_tree(path):
+            path.rmtree()
+            print(f"{path}: damaged ({fault}), and deleted; its group is trained again", file=sys.stderr)
+        number += 1
+
+
 def _steps(planned: list[Member]) -> int:
     return sum(member.gan.pretrain_steps + member.gan.steps for member in planned)
 
@@ -110,7 +123,7 @@ class _Group:
         x_UxD, x_SxD = study.tables[group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, [study.view(member) for member in group])
         self._hypers = members.stack_hypers(group)
-        self._checkpoints = Checkpoints(_state_path(run, number))
+        self._checkpoints = _sound_checkpoints(_state_path(run, number))
         state = members.init(self._gan, group)
         saved = int(hosts.as_first(self._checkpoints.latest() or 0))
         self._saved = saved or None
@@ -255,6 +268,18 @@ def _compiled(gan: GanConfig, phase: str, steps: int, size: int) -> Any:
     return members.make_chunk(make(gan), steps, size)
 
 
+def _sound_checkpoints(path: epath.Path) -> Checkpoints:
+    """The checkpoints of a group, without those that are not as they were saved."""
+    dropped = drop_damaged(path) if hosts.first() else []
+    hosts.meet("damaged checkpoints are gone")
+    checkpoints = Checkpoints(path)
+    if dropped:
+        step = checkpoints.latest()
+        left = "is trained anew" if step is None else f"goes on from the one at step {step}"
+        print("\n".join([*dropped, f"{path.name}: {left}"]), file=sys.stderr)
+    return checkpoints
+
+
 def _state_path(run: epath.Path, group: int) -> epath.Path:
     return run / "checkpoints" / f"group_{group:03d}"
 
@@ -268,14 +293,19 @@ def restore_generators(config: GanConfig, run: epath.Path, number: int, size: in
     """Generators [M] of a trained group of `size` members.
 
     Raises:
-      UserError: not there, or of another architecture.
+      UserError: not there, damaged, or of another architecture.
     """
     abstract = jax.eval_shape(
         lambda: jax.vmap(lambda k: methods.of(config).init(config, k).ema)(
             jax.random.split(jax.random.key(0), size)
         )
     )
-    return restore_tree(generators_path(run, number), abstract)
+    try:
+        return restore_tree(generators_path(run, number), abstract)
+    except Damaged as error:
+        raise UserError(
+            f"{error}; delete it and run the run folder's own command again: its group is trained anew"
+        ) from error
 
 
 def _distinct(group: list[Member]) -> list[tuple[int, Member]]:

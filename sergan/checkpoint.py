@@ -1,19 +1,55 @@
 """Saving and restoring train states and trained generators; the only file that knows Orbax."""
 
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
+from sergan import checksums
 from sergan.errors import UserError
 
 
-class Checkpoints:
-    """The newest train state of one group of members; an unfinished save never counts."""
+class Damaged(UserError):
+    """A checkpoint is not as it was saved."""
 
-    def __init__(self, directory: epath.PathLike, keep: int = 1) -> None:
+
+def _is_no_trace(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is no trace of Orbax's threads; what fails in them is raised here."""
+    return not (record.exc_info and "orbax" in record.pathname)
+
+
+logging.getLogger("absl").addFilter(_is_no_trace)
+
+
+def drop_damaged(directory: epath.PathLike) -> list[str]:
+    """Deletes the checkpoints of one group that are not as they were saved; says which, and why.
+
+    A save counts from the moment that its checksums are there.
+    """
+    said = []
+    for path in _steps(epath.Path(directory)):
+        fault = checksums.fault(path)
+        if fault:
+            path.rmtree()
+            said.append(f"{path}: not whole ({fault}), and deleted")
+    return said
+
+
+def _steps(directory: epath.Path) -> list[epath.Path]:
+    """The folders of finished saves."""
+    return [path for path in directory.iterdir() if path.name.isdigit()] if directory.exists() else []
+
+
+class Checkpoints:
+    """The newest train states of one group of members; an unfinished save never counts."""
+
+    def __init__(self, directory: epath.PathLike, keep: int = 2) -> None:
         self._directory = epath.Path(directory).resolve()  # Orbax wants it absolute
+        self._thread = ThreadPoolExecutor(1, "checksums")
+        self._sealed: Future | None = None
         self._checkpointer = ocp.training.Checkpointer(
             self._directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -27,8 +63,24 @@ class Checkpoints:
         return None if newest is None else newest.step
 
     def save(self, step: int, state: Any) -> None:
-        """Writes `state` under `step` in the background, then drops older ones; it may be donated at once."""
-        self._checkpointer.save_async(step, state)
+        """Writes `state` under `step` in the background, then drops older ones; it may be donated at once.
+
+        What failed of the save before is raised here.
+        """
+        self._settle()
+        self._sealed = self._thread.submit(self._seal, step, self._checkpointer.save_async(step, state))
+
+    def _seal(self, step: int, saving: Any) -> None:
+        """Waits for a save, and keeps its checksums."""
+        saving.result()
+        if jax.process_index() == 0:
+            checksums.write(self._directory / str(step))
+
+    def _settle(self) -> None:
+        """Waits for the last save; raises what it did."""
+        sealed, self._sealed = self._sealed, None
+        if sealed:
+            sealed.result()
 
     def restore(self, step: int, state: Any) -> Any:
         """The checkpoint of a step, in the structure, shapes and shardings of `state` (abstract or not).
@@ -41,13 +93,25 @@ class Checkpoints:
         return self._checkpointer.load(step, jax.tree.map(_abstract, state))
 
     def close(self) -> None:
-        """Waits for what is under way."""
-        self._checkpointer.close()
+        """Waits for what is under way; raises what it did."""
+        try:
+            self._settle()
+        finally:
+            self._thread.shutdown()
+            self._checkpointer.close()
 
 
 def save_tree(path: epath.PathLike, tree: Any) -> None:
     """Writes a tree of arrays as one checkpoint; the folder appears only when it is whole."""
-    ocp.save(epath.Path(path).resolve(), tree, overwrite=True)
+    path = epath.Path(path).resolve()
+    ocp.save(path, tree, overwrite=True)
+    if jax.process_index() == 0:
+        checksums.write(path)
+
+
+def damaged_tree(path: epath.PathLike) -> str:
+    """What is wrong with the files that `save_tree` left, in words; empty where nothing is known."""
+    return checksums.fault(epath.Path(path), needed=False)
 
 
 def restore_tree(path: epath.PathLike, tree: Any) -> Any:
@@ -56,11 +120,14 @@ def restore_tree(path: epath.PathLike, tree: Any) -> Any:
     It comes to this process's first device; no other process needs to take part.
 
     Raises:
-      UserError: there is none, it is damaged, or it was written by another architecture.
+      UserError: there is none, or it was written by another architecture.
+      Damaged: it is not as it was saved.
     """
     path = epath.Path(path).resolve()
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; run the training of this run folder to its end first")
+    if fault := damaged_tree(path):
+        raise Damaged(f"{path}: a damaged checkpoint ({fault})")
     alone = ocp.Context()
     process = jax.process_index()
     alone.multiprocessing.primary_host = process
@@ -70,14 +137,14 @@ def restore_tree(path: epath.PathLike, tree: Any) -> Any:
         try:
             metadata = ocp.metadata(path).metadata
         except (ocp.errors.InvalidLayoutError, FileNotFoundError, ValueError) as error:
-            raise UserError(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
+            raise Damaged(f"{path}: not a whole checkpoint ({type(error).__name__}: {error})") from error
         _check_shapes(metadata, tree, path)
         try:
             return ocp.load(path, jax.tree.map(_abstract, tree))
         except jax.errors.JaxRuntimeError:  # no memory for it, say
             raise
         except Exception as error:  # Orbax raises no narrower one for arrays that are cut short
-            raise UserError(f"{path}: a damaged checkpoint, whose arrays cannot be read") from error
+            raise Damaged(f"{path}: a damaged checkpoint, whose arrays cannot be read") from error
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -1,6 +1,7 @@
 """TensorBoard event files: losses of a group of members while it trains, figures and results at the end."""
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,36 +18,66 @@ _SECONDS = 10  # after which events are in the file
 class Events:
     """The events of one folder, which TensorBoard shows as one run.
 
-    A run that goes on from `step` hides what was written of later steps before.
+    A run that goes on from `step` hides what was written of later steps before. Events are written by this
+    thread, so that a full disk is an error here; tensorboardX's own writer would wait for its thread forever.
+
+    Raises:
+      OSError: the folder cannot be written to, here and in every method.
     """
 
     def __init__(self, folder: epath.PathLike, step: int = 0) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-        self._writer = SummaryWriter(os.fspath(folder), purge_step=step or None, flush_secs=_SECONDS)
+        self._folder, self._event, self._written = epath.Path(folder), Event, time.monotonic()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._writer: Any = EventsWriter(os.path.join(os.fspath(folder), "events"))
+        if step:
+            self._write(step, file_version="brain.Event:2")
+            self._write(step, session_log=SessionLog(status=SessionLog.START))
+
+    def _write(self, step: int = 0, **content: Any) -> None:
+        if self._writer is None:
+            return
+        self._writer.write_event(self._event(step=step, wall_time=time.time(), **content))
+        if time.monotonic() - self._written > _SECONDS:
+            self._writer.flush()
+            self._written = time.monotonic()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Values by name at a step; what is not finite is left out."""
+        from tensorboardX import summary
+
         for name, value in values.items():
             if np.isfinite(value):
-                self._writer.add_scalar(name, value, step)
+                self._write(step, summary=summary.scalar(name, value))
 
     def image(self, name: str, path: epath.Path) -> None:
         """A PNG file."""
         from matplotlib import image
+        from tensorboardX import summary
 
         with path.open("rb") as file:
-            self._writer.add_image(name, image.imread(file)[..., :3], dataformats="HWC")
+            pixels = image.imread(file)[..., :3]
+        self._write(summary=summary.image(name, pixels, dataformats="HWC"))
 
     def hparams(self, name: str, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
         """What was set and what came out, as a row of TensorBoard's table of hyper-parameters."""
+        from tensorboardX import summary
+
         plain = {key: x if isinstance(x, int | float) else str(x) for key, x in settings.items()}
         finite = {key: float(value) for key, value in results.items() if np.isfinite(value)}
-        self._writer.add_hparams(plain, finite, name=name)
+        row = Events(self._folder / name)
+        for part in summary.hparams(plain, finite):
+            row._write(summary=part)
+        row.scalars(0, finite)
+        row.close()
 
     def close(self) -> None:
-        """Writes what is left."""
-        self._writer.close()
+        """Writes what is left; events that come later are dropped."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
 
 def finish(run_folder: epath.Path) -> None:

@@ -13,7 +13,7 @@ from sergan import adversarial, methods
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import GanConfig
-from sergan.writers import write_frame, write_text
+from sergan.writers import replacing, write_frame, write_text
 
 PROVENANCE = (
     "id",
@@ -78,6 +78,8 @@ def check_ending(path: epath.Path) -> None:
         )
     if not path.parent.exists():
         raise UserError(f"{path}: the folder {path.parent} does not exist")
+    if path.suffix and path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file")
     if path.suffix == "" and path.exists():
         raise UserError(f"{path}: is there already; name a new folder, which is written in audformat")
 
@@ -96,11 +98,9 @@ def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...], card:
         return
     columns = {name: frame[name].to_numpy() for name in PROVENANCE}
     strings = {name: x.astype(str) if x.dtype.kind not in "iuf" else x for name, x in columns.items()}
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         x_NxD = frame[list(names_D)].to_numpy(np.float32)
         np.savez_compressed(file, x_NxD=x_NxD, names_D=np.array(names_D), **strings)
-    temporary.replace(path)
 
 
 def _write_database(folder: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:

@@ -1,22 +1,41 @@
 """The run folder's files, written whole or not at all, and the progress that a person sees."""
 
+import io
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, TextIO
 
 import pandas as pd
+import pyarrow
 from etils import epath
+
+from sergan.errors import UserError
+
+_REMEDY = "delete it and run the command of its run folder again, which makes it anew"
+
+
+@contextmanager
+def replacing(path: epath.PathLike) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when the block has ended; a block that fails leaves nothing."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    except OSError:  # a full disk, above all: what is left takes room
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: epath.PathLike, text: str) -> None:
     """Writes to a temporary name, then renames: a reader sees the old file or the new one."""
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: epath.PathLike, value: Any) -> None:
@@ -25,8 +44,15 @@ def write_json(path: epath.PathLike, value: Any) -> None:
 
 
 def read_json(path: epath.PathLike) -> Any:
-    """What `write_json` wrote."""
-    return json.loads(epath.Path(path).read_text())
+    """What `write_json` wrote.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    try:
+        return json.loads(epath.Path(path).read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: damaged, no JSON ({error}); restore it, or name another folder") from error
 
 
 def write_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
@@ -41,24 +67,30 @@ def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> Non
 
 
 def read_lines(path: epath.PathLike) -> list[dict[str, Any]]:
-    """Records of a file of JSON lines; none if it is not there, and without a last line cut short."""
+    """Records of a file of JSON lines; none if it is not there, and without a last line cut short.
+
+    Raises:
+      UserError: another line is damaged.
+    """
     path = epath.Path(path)
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise UserError(f"{path} line {number}: damaged, no JSON; {_REMEDY}") from error
+    return records
 
 
 def write_frame(path: epath.PathLike, frame: pd.DataFrame) -> None:
     """A frame as csv or Parquet by the ending, to a temporary name first."""
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
-        if path.suffix == ".parquet":
+    with replacing(path) as file:
+        if epath.Path(path).suffix == ".parquet":
             _to_parquet(frame, file)
         else:
             frame.to_csv(file, index=False)
-    temporary.replace(path)
 
 
 def _to_parquet(frame: pd.DataFrame, file: Any) -> None:
@@ -71,14 +103,24 @@ def _to_parquet(frame: pd.DataFrame, file: Any) -> None:
 
 
 def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
-    """What `write_frame` wrote; csv columns `words` as they stand (a speaker "03", an emotion "NA")."""
+    """What `write_frame` wrote; csv columns `words` as they stand (a speaker "03", an emotion "NA").
+
+    Raises:
+      UserError: it is damaged.
+    """
     path = epath.Path(path)
     with path.open("rb") as file:
+        content = file.read()
+    try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(file)
+            return pd.read_parquet(io.BytesIO(content))
+        if not content.endswith(b"\n"):
+            raise ValueError("its last line has no end")
         return pd.read_csv(
-            file, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
+            io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
         )
+    except (ValueError, OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); {_REMEDY}") from error
 
 
 class Progress:

@@ -321,13 +321,28 @@ def test_a_run_can_be_watched_in_tensorboard(run):
     assert {"wdiv_train_000", "wdiv_speaker_001", "report"} <= names
 
 
+def test_the_same_command_leaves_the_same_bytes_but_for_times(run, tmp_path):
+    assert launch(DEBUG, f"--workdir={tmp_path / 'again'}")[0] == 0
+    again = tmp_path / "again"
+    kept = [path.relative_to(run) for path in sorted(run.rglob("*")) if path.is_file()]
+    timed = {"config.json", "metrics.jsonl", "report.html"}
+    same = [p for p in kept if p.name not in timed and p.parts[0] not in ("checkpoints", "tensorboard")]
+    assert len(same) > 30 and {"predictions.csv", "results.csv", "members.jsonl"} <= {p.name for p in same}
+    assert [str(p) for p in same if (run / p).read_bytes() != (again / p).read_bytes()] == []
+    losses = [
+        [json.loads(line) | {"seconds": 0} for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (run, again)
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_a_second_process_is_refused(run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     (folder / "report.html").unlink()
     held = lock.hold(epath.Path(folder))
     assert f"process {os.getpid()} on " in refused(DEBUG, f"--workdir={folder}")
-    held.close()
+    lock.release(held)
     assert launch(DEBUG, f"--workdir={folder}")[0] == 0
 
 

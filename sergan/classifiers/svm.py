@@ -9,6 +9,8 @@ from sklearn.svm import SVC
 
 from sergan.classifiers.tasks import Answer, Task, class_weights
 
+_GRAM_ROWS = 12_000  # of a problem whose Gram matrix is made: 0.6 GB, and 1.2 GB for each task at work
+
 
 @dataclass(frozen=True)
 class SvmSettings:
@@ -21,25 +23,34 @@ class SvmSettings:
 def fit_predict(
     settings: SvmSettings, problems: list[np.ndarray], tasks: list[Task], classes: int
 ) -> list[Answer]:
-    """Answers of the tasks, without probabilities; a problem's tasks share one Gram matrix of its rows."""
+    """Answers of the tasks, without probabilities; a problem's tasks share one Gram matrix of its rows.
+
+    Of many rows libsvm makes the products itself, as it needs them: slower, in bounded memory.
+    """
     places: dict[int, list[int]] = {}
     for i, task in enumerate(tasks):
         places.setdefault(task.problem, []).append(i)
     answers: dict[int, Answer] = {}
     with Parallel(n_jobs=min(os.cpu_count() or 1, 4), prefer="threads", return_as="generator") as parallel:
         for problem, mine in places.items():
-            gram_NxN = problems[problem] @ problems[problem].T
-            fits = parallel(delayed(_answer)(gram_NxN, tasks[i], classes) for i in mine)
+            x_NxD = problems[problem]
+            gram_NxN = x_NxD @ x_NxD.T if len(x_NxD) <= _GRAM_ROWS else None
+            fits = parallel(delayed(_answer)(x_NxD, gram_NxN, tasks[i], classes) for i in mine)
             for i, answer in zip(mine, fits, strict=True):
                 answers[i] = answer
     return [answers[i] for i in range(len(tasks))]
 
 
-def _answer(gram_NxN: np.ndarray, task: Task, classes: int) -> Answer:
-    """Fits on products made by BLAS, which is many times faster than libsvm's own."""
+def _answer(x_NxD: np.ndarray, gram_NxN: np.ndarray | None, task: Task, classes: int) -> Answer:
+    """Fits on products made by BLAS, which is many times faster than libsvm's own, where there are any."""
     counts = task.weight_R > 0  # libsvm mistakes the rows of a Gram matrix when it drops some itself
     rows_R, label_R, weight_R = task.train_R[counts], task.label_R[counts], task.weight_R[counts]
     weight_R = weight_R * class_weights(label_R, weight_R, classes)[label_R]
-    machine = SVC(kernel="precomputed", C=task.regularisation, cache_size=500)
-    machine.fit(gram_NxN[np.ix_(rows_R, rows_R)].astype(np.float64), label_R, sample_weight=weight_R)
-    return Answer(machine.predict(gram_NxN[np.ix_(task.test_R, rows_R)].astype(np.float64)), None)
+    if gram_NxN is None:
+        train, test, kernel = x_NxD[rows_R], x_NxD[task.test_R], "linear"
+    else:
+        train, test = gram_NxN[np.ix_(rows_R, rows_R)], gram_NxN[np.ix_(task.test_R, rows_R)]
+        kernel = "precomputed"
+    machine = SVC(kernel=kernel, C=task.regularisation, cache_size=500)
+    machine.fit(train.astype(np.float64), label_R, sample_weight=weight_R)
+    return Answer(machine.predict(test.astype(np.float64)), None)

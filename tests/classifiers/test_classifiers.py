@@ -41,6 +41,16 @@ def test_svm_is_scikit_learns_linear_svc():
         assert ours.probability_RxC is None
 
 
+def test_an_svm_of_many_rows_makes_no_matrix_of_them_and_says_the_same(monkeypatch):
+    x, _ = blobs(0)
+    weights = np.where(np.arange(40) % 5, 0.5 + np.arange(40) % 3, 0)
+    tasks = [task(regularisation=0.1), ask(np.arange(40), weights=weights, regularisation=1.0)]
+    before = svm.fit_predict(SVM, [x], tasks, 3)
+    monkeypatch.setattr(svm, "_GRAM_ROWS", 30)
+    for ours, theirs in zip(svm.fit_predict(SVM, [x], tasks, 3), before, strict=True):
+        np.testing.assert_array_equal(ours.label_R, theirs.label_R)
+
+
 def test_svm_tasks_of_mixed_problems_keep_their_order():
     problems = [blobs(0)[0], blobs(1)[0]]
     tasks = [task(0), task(1), task(0, train=10), task(1, train=10)]

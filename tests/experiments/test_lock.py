@@ -47,5 +47,11 @@ def test_a_folder_that_nothing_can_be_written_to_is_named(tmp_path):
         lock.hold(epath.Path(tmp_path / "missing"))
 
 
+def test_a_released_folder_has_nothing_left_of_it(tmp_path):
+    for _ in range(2):
+        lock.release(lock.hold(epath.Path(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bucket_is_not_locked():
     assert lock.hold(epath.Path("gs://bucket/run")) is None
