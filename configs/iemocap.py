@@ -44,7 +44,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         _bao(config, across=config.protocol == "across")
     if arg == "debug":
         tiny(config)
-        config.arms = ("sahu_gan", "gan")
+        config.arms = ("gan",)
         config.curve = config.choice.amounts = (1.0, 2.0)
     return config
 

@@ -132,8 +132,8 @@ class _Stages:
         run = self._workdir
         run.mkdir(parents=True, exist_ok=True)
         self._held = self._held or lock.hold(run)
-        if not self._record["started"]:
-            self._record = self._read()  # another process may have begun and ended it meanwhile
+        if not self._record["started"] and (run / "config.json").exists():
+            self._record = self._read()  # another process began it meanwhile, and has ended
         if not self._record["started"]:
             devices = [str(device) for device in jax.devices()]
             length = members.group_length(resolved.members, config.training.members_per_group)

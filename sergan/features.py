@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import threading
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -280,7 +281,7 @@ def _cached(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The kept rows; None if there are none or they are damaged."""
     try:
         rows = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError):  # a header is Python text
         return None
     whole = isinstance(rows, np.ndarray) and rows.shape == shape and rows.dtype == np.float32
     return rows if whole and np.isfinite(rows).all() else None

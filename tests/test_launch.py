@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import audformat
 import jax
@@ -23,26 +21,9 @@ from experiments.synthesise import synthetic_path
 from experiments.train import restore_generators
 from sergan import data
 from sergan.corpora import tables
+from tests.commands import DEBUG, ROOT, launch, refused
 
-ROOT = Path(__file__).parent.parent
-DEBUG = "--config=configs/emodb_wdiv.py:debug"
 EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
-
-
-def launch(*arguments):
-    """(exit code, stdout, stderr) of `python launch.py …`."""
-    command = [sys.executable, "launch.py", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
-
-
-def refused(*arguments):
-    """The message of a command that is refused: one or two lines, exit code 2."""
-    code, out, err = launch(*arguments)
-    lines = [line for line in err.splitlines() if line.startswith("launch.py: ") or line.startswith("  ")]
-    assert code == 2 and out == "", (code, out, err)
-    assert 1 <= len(lines) <= 2 and "Traceback" not in err, err
-    return " ".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +35,6 @@ def run(tmp_path_factory):
     assert "real+wdiv" in out and "report.html" in out
     assert "Traceback" not in err
     return folder
-
-
-def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
-    studies = {path.name for path in (ROOT / "configs").glob("*.py")} - {"common.py", "__init__.py"}
-    assert studies == {
-        "emodb_wdiv.py",
-        "emodb_study.py",
-        "emodb_texts.py",
-        "emodb_ablations.py",
-        "cross_corpus.py",
-        "iemocap.py",
-    }
 
 
 def test_the_run_folder_is_the_contract(run):
@@ -148,136 +117,6 @@ def test_run_again_it_finds_everything_done(run):
     code, out, _ = launch(DEBUG, f"--workdir={run}")
     assert code == 0 and "everything is found done" in out and "real+wdiv" in out
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
-
-
-def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
-    run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_study.py:debug", f"--workdir={run}")
-    assert code == 0, err
-    words = {name: str for name in ("id", "speaker", "arm", "held_out")}
-    results, predictions, choices, quality = (
-        pd.read_csv(run / f"{name}.csv", dtype=words)
-        for name in ("results", "predictions", "choices", "quality")
-    )
-    arms = ["noise", "mixup", "moments", "gan", "wdiv"]
-    assert set(results.arm) == {"real", *arms, *(f"real+{arm}" for arm in arms)}
-    curve = results[results.arm.str.startswith("real+") & results.amount.notna()]
-    assert set(curve.amount) == {1.0, 2.0} and len(curve) == 5 * 2 * 2
-    chosen = results[results.amount.isna()]
-    assert len(chosen) == 6 * 2 and chosen.p_value.notna().sum() == 5 * 2
-    for row in results.itertuples():
-        amount = predictions.amount.isna() if np.isnan(row.amount) else predictions.amount == row.amount
-        cell = predictions[(predictions.arm == row.arm) & (predictions.classifier == row.classifier) & amount]
-        scores = [balanced_accuracy_score(one.truth, one.prediction) for _, one in cell.groupby("seed")]
-        assert len(cell) == 408 * row.seeds and row.uar == pytest.approx(np.mean(scores), abs=1e-9)
-    assert len(choices) == 6 * 2 * 10
-    assert set(choices[choices.arm == "real+noise"].strength) <= {0.1, 0.3}
-    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    assert len(members) == 2 * (2 * 10 + 10)
-    assert all(isinstance(m["held_out"], list) == m["inner"] for m in members)
-    assert all(len(m["held_out"]) == 2 for m in members if m["inner"])
-    assert {"frechet", "mmd", "coverage", "agreement", "two_sample"} <= set(quality.columns)
-    assert len(list((run / "synthetic").rglob("*.parquet"))) == 20
-    contrasts = pd.read_csv(run / "contrasts.csv")
-    assert set(contrasts.a) == {"real+wdiv"} and len(contrasts) == 4 * 2
-    assert "chosen" in (run / "report.html").read_text() and not list(run.rglob("*.partial"))
-
-
-def test_a_sweep_has_a_row_for_each_point(tmp_path):
-    run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_ablations.py:debug", f"--workdir={run}")
-    assert code == 0, err
-    points = pd.read_csv(run / "points.csv")
-    assert len(points) == 4 and {"point", "lambda_cyc", "lambda_cls"} == set(points.columns)
-    results = pd.read_csv(run / "results.csv")
-    assert set(results[results.arm == "real"].point) == {0}
-    assert set(results[results.arm == "real+wdiv"].point) == {0, 1, 2, 3}
-    assert results[results.arm == "real+wdiv"].delta_uar.notna().all()
-    both = results[(results.arm == "wdiv") & (results.classifier == "svm")]
-    assert both.uar.nunique() > 1
-    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    assert len(members) == 40
-    for member in members:
-        swept = points.set_index("point").loc[member["point"]].to_dict()
-        assert swept.items() <= member["hypers"].items()
-
-
-def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):
-    run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_texts.py:debug", f"--workdir={run}")
-    assert code == 0, err
-    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
-    cell = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
-    assert sorted(cell.id) == sorted(set(cell.id)) and len(cell) == 408
-    assert cell.groupby("fold").id.agg(lambda ids: len({i[8:11] for i in ids})).max() == 1
-    results = pd.read_csv(run / "results.csv")
-    assert set(results.arm) == {"real", "moments", "real+moments"}
-
-
-def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path):
-    """EMO-DB's women are the corpus, its men another one, moved and stretched."""
-    table, run = data.load("emodb", "IS10"), tmp_path / "run"
-    men = [f"emodb/{name}" for name in ("03", "10", "11", "12", "15")]
-    his_U = np.isin(table.speakers_U, men)
-    his, hers = (table.select(np.flatnonzero(rows_U)) for rows_U in (his_U, ~his_U))
-    moved = replace(his, x_UxD=3 * his.x_UxD + 1, ids_U=np.array([f"his/{name}" for name in his.ids_U]))
-    moved = replace(moved, speakers_U=np.array([name[6:] for name in his.speakers_U]))
-    tables.write(hers, tmp_path / "hers.parquet")
-    tables.write(moved, tmp_path / "his.parquet")
-    flags = [f"--config.corpus.table={tmp_path / 'hers.parquet'}"]
-    flags += [f"--config.target.table={tmp_path / 'his.parquet'}", f"--workdir={run}"]
-    code, _, err = launch("--config=configs/cross_corpus.py:debug", *flags)
-    assert code == 0, err
-    predictions = pd.read_csv(run / "predictions.csv", dtype=str)
-    assert set(predictions.corpus) == {"other"}
-    tested = set(predictions.speaker)
-    assert len(tested) == 3 and all(name.startswith("other/") for name in tested)
-    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    assert [(m["fold"], m["inner"]) for m in members] == 2 * [(0, False), (1, True)]
-    assert all(f"other/{name[6:]}" in member["held_out"] for name in men for member in members)
-    results = pd.read_csv(run / "results.csv")
-    assert set(results.arm) == {
-        "real",
-        *(f"{real}{arm}" for arm in ("moments", "adan", "wdiv") for real in ("", "real+")),
-    }
-    assert results[results.amount.isna()].uar.notna().all()
-    out = tmp_path / "rows.parquet"
-    code, _, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=20")
-    assert code == 0, err
-    rows = pd.read_parquet(out, columns=["arm", "source_id"])
-    assert set(rows.arm) == {"wdiv"} and not rows.source_id.str.startswith("noise").any()
-    assert set(
-        pd.read_parquet(run / "synthetic/corpus/adan_fold_00_seed_0_point_0.parquet").source_speaker
-    ) == {""}
-    page = (run / "report.html").read_text()
-    assert "emodb to other" in page and "development rows" in page and "Shilandari" not in page
-    real = results[(results.arm == "real") & (results.classifier == "svm") & results.amount.notna()]
-    assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
-
-
-def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
-    """EMO-DB's speakers in the roles of IEMOCAP's."""
-    table, run = data.load("emodb", "IS10"), tmp_path / "run"
-    names = sorted(set(table.speakers_U.tolist()))
-    roles = {name: f"iemocap/Ses0{1 + i // 2}{'FM'[i % 2]}" for i, name in enumerate(names)}
-    tables.write(
-        replace(table, speakers_U=np.array([roles[name] for name in table.speakers_U.tolist()])),
-        tmp_path / "roles.parquet",
-    )
-    flags = [f"--config.corpus.table={tmp_path / 'roles.parquet'}", f"--workdir={run}"]
-    code, _, err = launch("--config=configs/iemocap.py:debug", *flags)
-    assert code == 0, err
-    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
-    outer = [m for m in members if not m["inner"]]
-    assert len(outer) == 2 * 2 * 5 and len(members) == 2 * len(outer)  # arms, values of lambda_cls, sessions
-    held_out = [[f"iemocap/Ses0{i}F", f"iemocap/Ses0{i}M"] for i in range(1, 6)]
-    assert [m["held_out"] for m in outer] == 4 * held_out
-    assert all(len(m["held_out"]) == 4 for m in members if m["inner"])
-    predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
-    real = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
-    assert real[real.amount.notna()].groupby("fold").speaker.nunique().tolist() == [2] * 5
-    page = (run / "report.html").read_text()
-    assert "Beside Bao et al. 2019" in page and "60.37 ± 0.70" in page
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "npz"])
@@ -415,51 +254,6 @@ def test_a_run_folder_of_another_config_is_refused_and_left_alone(run, tmp_path)
     assert "not empty and not a run folder" in refused(DEBUG, f"--workdir={tmp_path}")
 
 
-def test_the_other_settings_run_too(tmp_path):
-    """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source, a sweep."""
-    run = tmp_path / "run"
-    sweep = "--sweep=lambda_cyc=0.5,5"
-    settings = {
-        "gan.loss": "gan",
-        "gan.seeds": 2,
-        "hypers.lambda_id": 0.5,
-        "corpus.classes": "()",
-        "source": "corpus",
-        "normalisations": "('train',)",
-        "amount": 1.0,
-        "training.members_per_group": 10,
-    }
-    flags = [f"--config.{key}={value}" for key, value in settings.items()]
-    code, _, err = launch(DEBUG, f"--workdir={run}", sweep, *flags)
-    assert code == 0, err
-    results = pd.read_csv(run / "results.csv")
-    assert set(results.arm) == {"real", "gan", "real+gan"}
-    assert set(results.classes) == {7} and set(results.seeds) == {2, 4}
-    assert set(results[(results.arm == "real+gan") & results.amount.notna()].point) == {0, 1}
-    assert set(results[results.amount.isna()].arm) == {"real", "real+gan"}  # the points chosen on inner folds
-    judged = pd.read_csv(run / "inner.csv")
-    assert len(judged) == 2 * (1 + 2) and judged.inner_uar.notna().all()
-    assert set(pd.read_csv(run / "choices.csv").point) <= {0, 1}
-    assert "%, chosen" in (run / "report.html").read_text()
-    lines = [json.loads(line) for line in (run / "members.jsonl").open()]
-    assert len(lines) == 2 * (
-        2 * 10 + 10
-    )  # points, each with two seeds of the folds and one of ten inner ones
-    speakers = {m["fold"]: m["held_out"] for m in lines}
-    paths = sorted((run / "synthetic").rglob("*.parquet"))
-    assert len(paths) == 20
-    for path in paths[::7]:
-        frame = pd.read_parquet(path, columns=["source_speaker", "source_emotion", "fold"])
-        heard = set(frame.source_speaker)
-        assert len(heard) == 9 and speakers[frame.fold[0]] not in heard
-        assert set(frame.source_emotion) == {""}
-    out = tmp_path / "rows.parquet"
-    code, _, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=20")
-    assert code == 0, err
-    more = pd.read_parquet(out, columns=["source_speaker", "fold"])
-    assert not any(speakers[fold] == speaker for speaker, fold in more.itertuples(index=False))
-
-
 def test_sigterm_in_training_saves_and_says_so(tmp_path):
     command = [sys.executable, "launch.py", DEBUG, "--config.gan.epochs=40000", f"--workdir={tmp_path}/run"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -530,60 +324,3 @@ def test_a_run_that_lost_half_of_its_work_ends_as_it_did(run):
     assert {name: (run / name).read_bytes() for name in before} == before
     assert kept.stat().st_mtime_ns == stamp
     pd.testing.assert_frame_equal(pd.read_parquet(lost).tail(1), row)
-
-
-def test_own_clips_from_audio_to_report(tmp_path):
-    """The twenty clips in a table with columns and labels of its owner's, and own speech as the source."""
-    words = {
-        "W": "Wut",
-        "L": "Überdruss",
-        "E": "Ekel",
-        "A": "Angst",
-        "F": "Freude",
-        "T": "Trauer",
-        "N": "ruhig",
-    }
-    (tmp_path / "ton").mkdir()
-    lines = ["pfad,gefühl,wer"]
-    for clip in sorted((ROOT / "tests" / "data" / "emodb" / "wav").iterdir()):
-        shutil.copy(clip, tmp_path / "ton")
-        lines.append(f"ton/{clip.name},{words[clip.stem[5]]},{int(clip.stem[:2]) % 3}")
-    (tmp_path / "clips.csv").write_text("\n".join(lines), encoding="utf-8")
-    merged = {"Wut": "laut", "Freude": "laut", "Angst": "laut", "Ekel": "leise", "Trauer": "leise"}
-    merged |= {"Überdruss": "leise", "ruhig": "leise"}
-    flags = (
-        DEBUG,
-        f"--config.corpus.table={tmp_path / 'clips.csv'}",
-        "--config.corpus.columns={'file': 'pfad', 'emotion': 'gefühl', 'speaker': 'wer'}",
-        f"--config.corpus.labels={merged}",
-        "--config.corpus.classes=()",
-        "--config.source=corpus",
-        "--config.seeds=1",
-        "--config.normalisations=('train',)",
-        "--config.features.workers=1",
-        f"--config.features.cache={tmp_path / 'cache'}",
-    )
-    code, out, err = launch(*flags, "--mode=inspect")
-    assert code == 0 and "folds: 3, one for each held-out speaker" in out, err
-    assert "audio of the corpus: 0.5 min in 20 clips" in out and not (tmp_path / "cache").exists()
-    run = tmp_path / "run"
-    code, out, err = launch(*flags, f"--workdir={run}")
-    assert code == 0, err
-    predictions = pd.read_csv(run / "predictions.csv", dtype=str)
-    assert set(predictions.truth) == {"laut", "leise"} and set(predictions.speaker) == set("012")
-    assert set(predictions.id) == {line.partition(",")[0] for line in lines[1:]}
-    assert "leise" in (run / "report.html").read_text()
-    (tmp_path / "clips.csv").unlink()  # a finished run needs its folder alone
-    code, out, err = launch(
-        "--mode=synthesize", f"--workdir={run}", f"--out={tmp_path}/r.csv", "--per_class=9"
-    )
-    assert code == 0 and set(pd.read_csv(tmp_path / "r.csv").target_emotion) == {"laut", "leise"}, err
-
-
-def test_wrong_own_data_is_one_line_and_exit_code_2(tmp_path):
-    table = tmp_path / "clips.csv"
-    table.write_text("file,label,speaker\nnone.wav,x,1\n")
-    at = (DEBUG, f"--config.corpus.table={table}", f"--workdir={tmp_path / 'run'}")
-    assert "no column 'emotion' (emotion); there are 'file', 'label', 'speaker'" in refused(*at)
-    assert "clips.csv line 2: " in refused(*at, "--config.corpus.columns={'emotion': 'label'}")
-    assert not (tmp_path / "run").exists()
