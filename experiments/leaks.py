@@ -3,11 +3,11 @@
 python -m experiments.leaks [--out=experiments/emodb/leaks.csv]
 """
 
+import argparse
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 
 from configs.common import base
@@ -15,7 +15,6 @@ from sergan import data, folds, metrics, writers
 from sergan.classifiers import svm
 from sergan.classifiers.tasks import Task
 
-OUT = flags.DEFINE_string("out", "", "Also write the table to this csv file.")
 SEEDS = 5
 
 
@@ -103,13 +102,16 @@ def _copied(
     return x_NxD, np.tile(label_R, repeats), np.tile(group_R, repeats)
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Prints the table, and writes it if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", help="also write the table to this csv file")
+    out = parser.parse_args().out
     found = table()
     print(found.round(4).to_string(index=False))
-    if OUT.value:
-        writers.write_frame(OUT.value, found.round(6))
+    if out:
+        writers.write_frame(out, found.round(6))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()
