@@ -85,17 +85,23 @@ def check_ending(path: epath.Path) -> None:
 
 
 def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...], card: str) -> None:
-    """Writes rows as csv, Parquet, npz (x_NxD, names_D, provenance) or, without an ending, in audformat, and
-    their data card beside them; whole or not at all."""
+    """Writes rows as csv, Parquet, npz (x_NxD, names_D, provenance) or, without an ending, in audformat, each
+    whole or not at all, and then their data card: beside the file, or in the folder."""
     if path.suffix == "":
-        write_text(path.with_name(f"{path.name}.partial") / "card.md", card)
-        _write_database(path.with_name(f"{path.name}.partial"), frame, names_D)
-        path.with_name(f"{path.name}.partial").rename(path)
+        folder = path.with_name(f"{path.name}.partial")
+        folder.rmtree(missing_ok=True)  # of a command that was killed
+        write_text(folder / "card.md", card)
+        _write_database(folder, frame, names_D)
+        folder.rename(path)
         return
-    write_text(path.with_suffix(".card.md"), card)
-    if path.suffix != ".npz":
+    if path.suffix == ".npz":
+        _write_npz(path, frame, names_D)
+    else:
         write_frame(path, frame)
-        return
+    write_text(path.with_suffix(".card.md"), card)
+
+
+def _write_npz(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:
     columns = {name: frame[name].to_numpy() for name in PROVENANCE}
     strings = {name: x.astype(str) if x.dtype.kind not in "iuf" else x for name, x in columns.items()}
     with replacing(path) as file:
