@@ -337,11 +337,14 @@ def report(workdirs: list[epath.Path], out: str) -> str:
     """
     from sergan import report
 
+    several = len(workdirs) > 1
+    if out and not several:
+        raise UserError(f"--out={out}: is for several run folders; the report of one is written into it")
     for workdir in workdirs:
         open_run(workdir)
     place = epath.Path(out or workdirs[0])
     with storage.told(place):
-        page = report.write(place) if len(workdirs) == 1 else report.compare(workdirs, place)
+        page = report.compare(workdirs, place) if several else report.write(place)
     return str(page)
 
 

@@ -290,6 +290,7 @@ def test_the_report_can_be_made_again(run):
         ([DEBUG, "--fast"], "Unknown command line flag 'fast'"),
         ([], "--config is missing"),
         (["--mode=report"], "needs the run folder"),
+        (["--mode=report", "--workdir=a", "--out=b"], "--out=b: is for several run folders"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, tmp_path):
