@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from sergan import comparison, page, sweep
+from sergan import cells, comparison, page, sweep
 from sergan.run_folder import Run
 
 # Of what the rows are derived from, by the first part of an id or the name of a source.
@@ -58,7 +58,7 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
 def licences(run: Run, rows: pd.DataFrame) -> list[str]:
     """One line for each corpus that the rows are derived from, and for openSMILE."""
     config = run.record.get("config", {})
-    names = [config.get(key, {}).get("name", "") for key in ("corpus", "target")]
+    names = [config.get("corpus", {}).get("name", "")]  # a target is only tested on
     names += sorted({str(name).partition("/")[0] for name in rows["source_id"].unique()})
     names = [name for name in dict.fromkeys(names) if name and name != "noise"]
     unknown = "ask its owner; what you pass on is derived from it"
@@ -114,6 +114,7 @@ def _quality(run: Run, arm: str, normalisation: str) -> str:
         frame = frame[frame["arm"].isin((arm, "")) & (frame["normalisation"] == normalisation)]
         names = [name for name in _MEASURES if name in frame]
         parts.append(_table(frame.groupby("emotion", sort=False)[names].mean().round(4).reset_index()))
+        parts += [f"{name}: {cells.MEASURES[name].meaning}." for name in names]
     if run.results is not None and len(run.results):
         parts.append(comparison.answer(sweep.first(run, run.results), run.contrasts))
     return "\n\n".join(parts) or "Not measured yet."

@@ -49,9 +49,9 @@ ORDER = [
     "sweep_figures",
     "feature_figures",
     "page",
-    "card",
     "runs",
     "cells",
+    "card",
     "findings",
     "report",
 ]
