@@ -10,6 +10,7 @@ import ml_collections
 def base() -> ml_collections.ConfigDict:
     """EMO-DB, IS10, W-div; sizes and schedule for two CPU cores."""
     c = ml_collections.ConfigDict()
+    c.kind = "features"  # what a study works on; of recordings see configs/recordings.py
 
     c.corpus = corpus = ml_collections.ConfigDict()
     corpus.name = "emodb"

@@ -1,15 +1,15 @@
 """Values of a config that cannot work, each named by its key before anything else is done."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from experiments import ranges
 from sergan import augment, inputs, mapping
 from sergan.corpora import CORPORA
 from sergan.errors import UserError
 from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.methods import METHODS
 
-LARGEST = 1e9  # of any number: more is a slip of the pen, or does not fit float32 or the steps' counter
 MOST = {  # of what takes memory or processes before anything could be said
     "seeds": 1000,
     "gan.seeds": 1000,
@@ -42,7 +42,7 @@ def check(config: Any) -> None:
     for key in ("corpus", "target"):
         inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
     _check_ranges(config)
-    _check_sizes(config)
+    ranges.check_sizes(config, MOST)
 
 
 def _check_words(config: Any) -> None:
@@ -60,11 +60,7 @@ def _check_words(config: Any) -> None:
         "gan.classifier_data": ((config.gan.classifier_data,), ("real", "fake", "both")),
     }
     for key, (values, known) in choices.items():
-        for value in values:
-            if value not in known:
-                raise UserError(f"config.{key}: {value!r} is none of {', '.join(known)}")
-        if len(set(values)) < len(values):
-            raise UserError(f"config.{key} names one twice: {values}")
+        ranges.check_words(key, values, known)
 
 
 def _check_ranges(config: Any) -> None:
@@ -124,12 +120,11 @@ def _check_ranges(config: Any) -> None:
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
     if config.hypers.smoothing > 1:
         raise UserError(f"config.hypers.smoothing must be at most 1, it is {config.hypers.smoothing}")
-    _in_range(positive, lambda value: value > 0, "be above 0")
-    _in_range(shares, lambda value: 0 <= value < 1, "lie between 0 and 1")
-    _in_range(zero_or_more, lambda value: 0 <= value < float("inf"), "be 0 or more")
+    ranges.positive(positive)
+    ranges.share(shares)
+    ranges.zero_or_more(zero_or_more)
 
 
-_WORDS = {str: "words", float: "numbers", int: "whole numbers", tuple: "tuples", Mapping: "points"}
 _KINDS = {  # of the values of keys that hold several
     "normalisations": (str,),
     "arms": (str,),
@@ -150,43 +145,11 @@ _KINDS = {  # of the values of keys that hold several
 
 def _check_kinds(config: Any) -> None:
     """Raises UserError for a value of another kind in a key that holds several."""
-    for key, kinds in _KINDS.items():
-        for value in _at(config, key):
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise UserError(f"config.{key} holds {_WORDS[kinds[0]]}, not {value!r}")
+    ranges.check_kinds(config, _KINDS)
     if not config.source:
         raise UserError("config.source is empty; name speech, corpus, a folder or a table")
     if not config.features.cache:
         raise UserError("config.features.cache is empty; name a folder, which may be a new one")
-
-
-def _check_sizes(config: Any) -> None:
-    """Raises UserError for numbers that are not finite, or too large for any machine."""
-    for key, value in _numbers(config, ""):
-        most = MOST.get(key.partition("[")[0], LARGEST)
-        if not -LARGEST <= value <= most:
-            raise UserError(f"config.{key}: {value} is no number that can be used; {most:g} is the largest")
-
-
-def _numbers(value: Any, key: str) -> Iterator[tuple[str, float]]:
-    """Every number of a config with its key."""
-    if isinstance(value, bool | str):
-        return
-    if isinstance(value, int | float):
-        yield key, value
-    elif isinstance(value, tuple | list):
-        for i, one in enumerate(value):
-            yield from _numbers(one, f"{key}[{i}]")
-    elif hasattr(value, "items"):
-        for name, one in value.items():
-            yield from _numbers(one, f"{key}.{name}" if key else str(name))
-
-
-def _at(config: Any, key: str) -> Any:
-    """The value of a key with dots."""
-    for part in key.split("."):
-        config = config[part]
-    return config
 
 
 def _check_corpora(config: Any) -> None:
@@ -218,12 +181,6 @@ def _check_corpora(config: Any) -> None:
         )
 
 
-def _in_range(values: dict[str, Any], right: Callable[[Any], bool], words: str) -> None:
-    for key, value in values.items():
-        if not right(value):
-            raise UserError(f"config.{key} must {words}, it is {value}")
-
-
 def _several(config: Any, *keys: str) -> dict[str, Any]:
     """The values of keys that hold several, each by its place.
 
@@ -231,7 +188,7 @@ def _several(config: Any, *keys: str) -> dict[str, Any]:
     """
     named: dict[str, Any] = {}
     for key in keys:
-        values = _at(config, key)
+        values = ranges.at(config, key)
         if not len(values) and key.startswith("choice.") and config.choice.amounts:
             raise UserError(f"config.{key} is empty: nothing to choose from")
         named |= {f"{key}[{i}]": value for i, value in enumerate(values)}

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from etils import epath
 
-from experiments import hosts
+from experiments import hosts, predictions
 from experiments.arms import Bench, answers, bench
 from experiments.choose import Choices
 from experiments.holes import Holes
@@ -151,30 +150,18 @@ class _Part:
             yield Entry(both, CHOSEN), chosen
 
     def _frame(self, classifier: str, entry: Entry, task: Task, answer: Answer) -> pd.DataFrame:
-        classes, corpus = np.array(self._study.classes), self._study.corpus
-        config = self._study.config
-        frame = pd.DataFrame(
-            {
-                "corpus": (config.target if config.protocol == "across" else config.corpus).name,
-                "id": corpus.ids_U[task.test_R],
-                "speaker": corpus.speakers_U[task.test_R],
-                "fold": task.fold,
-                "seed": task.seed,
-                "point": self._job.point,
-                "arm": entry.arm,
-                "amount": entry.amount,
-                "classifier": classifier,
-                "normalisation": self._job.normalisation,
-                "truth": corpus.emotions_U[task.test_R],
-                "prediction": classes[answer.label_R],
-            }
-        )
-        probability_RxC = answer.probability_RxC
-        if probability_RxC is None:
-            probability_RxC = np.full((len(frame), len(classes)), np.nan)
-        for c, emotion in enumerate(classes):
-            frame[f"p_{emotion}"] = probability_RxC[:, c].astype(float).round(6)
-        return frame
+        study, config = self._study, self._study.config
+        cell = {
+            "fold": task.fold,
+            "seed": task.seed,
+            "point": self._job.point,
+            "arm": entry.arm,
+            "amount": entry.amount,
+            "classifier": classifier,
+            "normalisation": self._job.normalisation,
+        }
+        name = (config.target if config.protocol == "across" else config.corpus).name
+        return predictions.lines(name, study.corpus, task.test_R, study.classes, answer, cell)
 
 
 class _Benches:

@@ -7,8 +7,15 @@ from typing import Any
 
 import ml_collections
 
-from configs.common import base
+from configs import common, recordings
 from sergan.errors import UserError
+
+_DEFAULTS = {"features": common.base, "recordings": recordings.base}  # by the kind of a study
+
+
+def defaults(kind: str) -> ml_collections.ConfigDict:
+    """The keys that every study of a kind has."""
+    return _DEFAULTS[kind]()
 
 
 def check(argv: list[str]) -> None:
@@ -61,11 +68,16 @@ def _made(word: str) -> ml_collections.ConfigDict | None:
         raise failed(f"--config={word}", error) from error
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(f"--config={file}: get_config gives a {type(config).__name__}, not a ConfigDict")
-    missing = list(_missing(base(), config, "config"))
+    made_by = config.get("kind", "features")
+    if made_by not in _DEFAULTS:
+        known = ", ".join(_DEFAULTS)
+        raise UserError(f"--config={file}: config.kind is {made_by!r}, which is none of {known}")
+    missing = list(_missing(defaults(made_by), config, "config"))
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise UserError(
-            f"--config={file}: {', '.join(missing[:3])}{more} are missing; begin with configs.common.base()"
+            f"--config={file}: {', '.join(missing[:3])}{more} are missing; begin with "
+            f"{_DEFAULTS[made_by].__module__}.base()"
         )
     return config
 

@@ -33,10 +33,10 @@ def inspect(config: Any) -> str:
     try:
         corpus = study.labelled(config, own)
         lines = [counts(corpus), "", *_left_out(own, corpus), *_sessions(corpus)]
-        lines += _heard("corpus", outlook.found, _faults(corpus))
+        lines += heard("corpus", outlook.found, _faults(corpus))
         elsewhere = _outlook(config)
         source = study.source_of(config, everything, own, elsewhere)
-        lines += _heard("source", elsewhere.found, {}) if elsewhere.found else []
+        lines += heard("source", elsewhere.found, {}) if elsewhere.found else []
         return "\n".join([*lines, "", *_plan(study.assemble(config, corpus, source))])
     except UserError:
         print("\n".join(lines), flush=True)
@@ -84,7 +84,7 @@ def _sessions(corpus: FeatureTable) -> list[str]:
     return [f"sessions: {len(rows)}, rows of each: {listed(named, 20)}"]
 
 
-def _heard(what: str, recordings: list[Recording], faults: dict[str, list[str]]) -> list[str]:
+def heard(what: str, recordings: list[Recording], faults: dict[str, list[str]]) -> list[str]:
     """Lines with the lengths of recordings, and with the number and the first of each kind of problem."""
     lines: list[str] = []
     if recordings:

@@ -5,22 +5,18 @@ import os
 import platform
 import re
 import subprocess
-import time
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
 import ml_collections
-import pandas as pd
 from etils import epath
 from ml_collections import config_flags
 
-from configs.common import base
-from experiments import hosts, lock, storage
+from experiments import config_file, hosts, lock, storage
 from sergan import writers
 from sergan.errors import UserError
 
@@ -30,7 +26,6 @@ HARMLESS = (
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
-_NEEDED = ("report.html", "results.csv", "predictions.csv", "features.parquet", "source.parquet")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
@@ -55,122 +50,49 @@ def run(
         record = read()
         hosts.meet("the record is read")
         if _finished(workdir, record):
-            from sergan import report
+            from experiments import stages
 
-            return _closing(workdir, report, "was finished before; everything is found done")
+            return stages.closing(workdir, "was finished before; everything is found done")
         storage.check_writable(workdir)
         held = lock.hold(workdir) if hosts.first() and workdir.exists() else None
-        stages = _Stages(workdir, record, read, profile, held)
-        try:
-            return stages.all(config)
-        finally:
-            stages.release()
+        return _stages(workdir, record, read, held, config, profile)
+
+
+def _stages(
+    workdir: epath.Path,
+    record: dict[str, Any],
+    read: Callable[[], dict[str, Any]],
+    held: TextIO | None,
+    config: ml_collections.ConfigDict,
+    profile: int,
+) -> str:
+    """All stages of a run, by the flow of its kind of study."""
+    from experiments.stages import Stages, closing
+
+    if config.kind == "recordings":
+        from experiments.clips.flow import flow
+    else:
+        from experiments.flow import flow
+    stages = Stages(workdir, record, read, held)
+    try:
+        _keep_compiled(config.training.compilation_cache)
+        flow(stages, config, profile)
+        return closing(workdir, "finished")
+    finally:
+        stages.release()
 
 
 def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
     """Whether nothing is to be done: the run ended, and nothing that a command needs of it is gone since."""
     if not record["ended"]:
         return False
-    needed = [run / name for name in _NEEDED]
+    needed = [run / name for name in ("report.html", "results.csv", "predictions.csv")]
+    if record["config"].get("kind") != "recordings":
+        needed += [run / "features.parquet", run / "source.parquet"]
     if (run / "checkpoints").exists():  # else somebody wanted the space
         groups = {line["group"] for line in writers.read_lines(run / "members.jsonl")}
         needed += [run / "checkpoints" / f"generators_{number:03d}" for number in sorted(groups)]
     return all(path.exists() for path in needed)
-
-
-class _Stages:
-    """The stages of one run, each with its time in config.json."""
-
-    def __init__(
-        self,
-        workdir: epath.Path,
-        record: dict[str, Any],
-        read: Callable[[], dict[str, Any]],
-        profile: int,
-        held: TextIO | None,
-    ) -> None:
-        self._workdir, self._record, self._read = workdir, record, read
-        self._profile, self._held = profile, held
-
-    def all(self, config: ml_collections.ConfigDict) -> str:
-        from experiments import choose, classify, holes, quality, study, synthesise, train
-        from sergan import events, metrics, report
-
-        run = self._workdir
-        _keep_compiled(config.training.compilation_cache)
-        with hosts.in_turn("the study is prepared"):
-            resolved = self._timed("features", lambda: _prepare(study, config, run))
-            if hosts.first():
-                self._start(study, resolved, config)
-        size = writers.read_json(run / "config.json")["members_per_group"]
-        self._timed("train", lambda: train.train(resolved, run, size, self._smaller, self._profile))
-        self._timed("synthesise", lambda: synthesise.synthesise(resolved, run))
-        if not hosts.as_first((run / "predictions.csv").exists()):
-            choices = self._timed("choose", lambda: choose.choose(resolved, run))
-            self._timed("classify", lambda: classify.classify(resolved, run, choices))
-        self._timed("quality", lambda: quality.measure(resolved, run))
-        if hosts.first():
-            self._timed("report", lambda: self._report(metrics, report, events, holes))
-        hosts.meet("the report is written")
-        return _closing(run, report, "finished")
-
-    def release(self) -> None:
-        """Lets other processes into the run folder."""
-        if self._held:
-            lock.release(self._held)
-
-    def _smaller(self, length: int) -> None:
-        self._record["members_per_group"] = length
-        self._save()
-
-    def _start(self, study: Any, resolved: Any, config: ml_collections.ConfigDict) -> None:
-        """Leaves in the run folder what every later stage, and every other host, needs to begin."""
-        import jax
-
-        from sergan import members
-
-        run = self._workdir
-        run.mkdir(parents=True, exist_ok=True)
-        self._held = self._held or lock.hold(run)
-        if not self._record["started"] and (run / "config.json").exists():
-            self._record = self._read()  # another process began it meanwhile, and has ended
-        if not self._record["started"]:
-            devices = [str(device) for device in jax.devices()]
-            length = members.group_length(resolved.members, config.training.members_per_group)
-            self._record |= {"started": _now(), "devices": devices, "members_per_group": length}
-            self._save()
-        if not _has_rows(run):
-            study.keep(resolved, run)
-        if len(resolved.points) > 1:
-            points = [{"point": i} | point for i, point in enumerate(resolved.points)]
-            writers.write_frame(run / "points.csv", pd.DataFrame(points))
-
-    def _report(self, metrics: Any, report: Any, events: Any, holes: Any) -> None:
-        run = self._workdir
-        holes.gather(run)
-        predictions = writers.read_frame(run / "predictions.csv", metrics.WORDS)
-        writers.write_frame(run / "results.csv", metrics.results(predictions))
-        writers.write_frame(run / "contrasts.csv", metrics.contrasts(predictions))
-        self._record["ended"] = _now()
-        self._save()
-        report.write(run)
-        events.finish(run)
-        for parts in ("predictions", "choice", "quality"):
-            (run / parts).rmtree(missing_ok=True)
-
-    def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
-        started = time.monotonic()
-        try:
-            return work()
-        finally:
-            seconds = self._record["stages"].get(stage, 0.0) + time.monotonic() - started
-            self._record["stages"][stage] = round(seconds, 1)
-            if self._record["started"]:
-                self._save()
-
-    def _save(self) -> None:
-        if hosts.first():
-            writers.write_json(self._workdir / "config.json", self._record)
 
 
 def _keep_compiled(folder: str) -> None:
@@ -179,32 +101,6 @@ def _keep_compiled(folder: str) -> None:
 
     if folder and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
-
-
-def _prepare(study: Any, config: ml_collections.ConfigDict, run: epath.Path) -> Any:
-    if _has_rows(run):
-        return study.restore(config, run)
-    with hosts.progress("features", 1) as progress, storage.told(config.features.cache):
-        resolved = study.prepare(config, progress)
-        progress(1, 1)  # embedded tables have nothing to extract
-        return resolved
-
-
-def _has_rows(run: epath.Path) -> bool:
-    """Whether the rows of the corpus and of S are kept."""
-    return (run / "features.parquet").exists() and (run / "source.parquet").exists()
-
-
-def _points(run: epath.Path) -> pd.DataFrame | None:
-    path = run / "points.csv"
-    return writers.read_frame(path) if path.exists() else None
-
-
-def _closing(run: epath.Path, report: Any, what: str) -> str:
-    if not hosts.first():
-        return f"{run} {what}"
-    table = report.table_text(writers.read_frame(run / "results.csv"), _points(run))
-    return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 
 def _record(
@@ -268,10 +164,6 @@ def commit() -> str:
         return "unknown"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
     """Config and record of a run folder.
 
@@ -283,7 +175,8 @@ def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     if not path.exists():
         raise UserError(f"{workdir}: no config.json there; name a run folder with --workdir")
     record = writers.read_json(path)
-    config = _completed(record["config"], json.loads(base().to_json()))
+    defaults = config_file.defaults(record["config"].get("kind", "features"))
+    config = _completed(record["config"], json.loads(defaults.to_json()))
     return ml_collections.ConfigDict(config, convert_dict=True), record
 
 
@@ -306,8 +199,13 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     from sergan import card, inputs, synthesis
     from sergan.run_folder import Run
 
-    synthesis.check_ending(out)
     config, _ = open_run(workdir)
+    if config.kind == "recordings":
+        from experiments.clips import more
+
+        with storage.told(out.parent):
+            return more.synthesize(config, workdir, out, per_class)
+    synthesis.check_ending(out)
     resolved = study.restore(config, workdir)
     table = resolved.source
     if source:
@@ -325,6 +223,10 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
 
 def inspect(config: ml_collections.ConfigDict) -> str:
     """What would be run on which data; extracts and trains nothing."""
+    if config.kind == "recordings":
+        from experiments.clips import inspection as clip_inspection
+
+        return clip_inspection.inspect(config)
     from experiments import inspection
 
     return inspection.inspect(config)

@@ -10,6 +10,7 @@ from etils import epath
 
 from experiments import points
 from experiments.checks import check
+from experiments.classes import chosen_classes
 from experiments.points import Point
 from sergan import adversarial, features, folds, inputs, mapping, members
 from sergan.corpora import CORPORA, tables
@@ -20,8 +21,6 @@ from sergan.folds import Fold
 from sergan.gan import GanConfig, steps_per_epoch
 from sergan.members import Member, View
 from sergan.methods import METHODS
-
-CLASSES = (2, 16)  # fewest and most
 
 
 @dataclass(frozen=True)
@@ -380,18 +379,5 @@ def _classes(config: Any, table: FeatureTable) -> tuple[str, ...]:
     if config.protocol == "across":  # what both corpora have
         target_U = _is_target(config, table)
         present = sorted({*table.emotions_U[target_U]} & {*table.emotions_U[~target_U]} - {""})
-    classes = tuple(config.corpus.classes) or tuple(present)
     both = " of each corpus" if config.protocol == "across" else ""
-    for emotion in classes:
-        if emotion not in present:
-            raise UserError(
-                f"config.corpus.classes: no row{both} has the emotion {emotion!r}; "
-                f"there are {tables.listed(present, 20)}; () takes all"
-            )
-    fewest, most = CLASSES
-    if len(set(classes)) < len(classes) or not fewest <= len(classes) <= most:
-        raise UserError(
-            f"config.corpus.classes: {fewest} to {most} different emotions, not {len(classes)} "
-            f"({tables.listed(classes, most)}); choose some, or merge them with config.corpus.labels"
-        )
-    return classes
+    return chosen_classes(config.corpus.classes, present, f"no row{both} has the emotion")

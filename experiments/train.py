@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from etils import epath
 
-from experiments import hosts
+from experiments import generators, hosts
 from experiments.interrupts import Interrupts
 from experiments.study import Study
 from experiments.traces import Trace
 from sergan import members, methods, writers
-from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree, save_tree
+from sergan.checkpoint import save_tree
 from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.gan import GanConfig
@@ -32,7 +32,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
       UserError: a group does not fit the memory of one of several hosts.
     """
     total = _steps(study.members)
-    _drop_damaged_generators(run)
+    generators.drop_damaged_ones(run)
     with (
         Interrupts() as interrupts,
         hosts.progress("CycleGANs", total) as progress,
@@ -54,7 +54,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                         f"{size} members do not fit the memory of {hosts.count()} hosts; begin anew with "
                         f"--config.training.members_per_group={-(-size // 2)}"
                     ) from error
-                _state_path(run, number).rmtree(missing_ok=True)
+                generators.state_path(run, number).rmtree(missing_ok=True)
                 print(f"{size} members do not fit the memory; trying {-(-size // 2)}", file=sys.stderr)
                 size = -(-size // 2)
                 smaller(size)
@@ -83,18 +83,6 @@ def _train_group(
         group.close()
 
 
-def _drop_damaged_generators(run: epath.Path) -> None:
-    """Deletes generators that are not as they were saved, so that their group is trained again."""
-    if not hosts.first():
-        return
-    number = 0
-    while (path := generators_path(run, number)).exists():
-        if fault := damaged_tree(path):
-            path.rmtree()
-            print(f"{path}: damaged ({fault}), and deleted; its group is trained again", file=sys.stderr)
-        number += 1
-
-
 def _steps(planned: list[Member]) -> int:
     return sum(member.gan.pretrain_steps + member.gan.steps for member in planned)
 
@@ -103,9 +91,9 @@ def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
     """The number of the next group, and the members of no finished one; tidies up after those."""
     hosts.meet("a group is done")
     number = 0
-    while generators_path(run, number).exists():
+    while generators.path(run, number).exists():
         if hosts.first():
-            _state_path(run, number).rmtree(missing_ok=True)
+            generators.state_path(run, number).rmtree(missing_ok=True)
         number += 1
     lines = writers.read_lines(run / "members.jsonl")
     trained = {line["member"] for line in lines if line["group"] < number}
@@ -123,7 +111,7 @@ class _Group:
         x_UxD, x_SxD = study.tables[group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, [study.view(member) for member in group])
         self._hypers = members.stack_hypers(group)
-        self._checkpoints = _sound_checkpoints(_state_path(run, number))
+        self._checkpoints = generators.checkpoints(run, number)
         state = members.init(self._gan, group)
         saved = int(hosts.as_first(self._checkpoints.latest() or 0))
         self._saved = saved or None
@@ -179,7 +167,7 @@ class _Group:
         self._write_metrics()
         if hosts.first():
             self._write_members(*jax.device_get(ended))
-        save_tree(generators_path(self._run, self._number), self._state.ema)
+        save_tree(generators.path(self._run, self._number), self._state.ema)
 
     def _write_members(self, stop_M: np.ndarray, finite_M: np.ndarray) -> None:
         lines = [
@@ -226,7 +214,7 @@ class _Group:
             self._run / "metrics.jsonl",
             (
                 {"step": step, "seconds": seconds, "phase": phase, "member": member.index, "emotion": emotion}
-                | {name: _short(values_MxK[place, k]) for name, values_MxK in metrics.items()}
+                | {name: writers.short(values_MxK[place, k]) for name, values_MxK in metrics.items()}
                 for place, member in _distinct(self._group)
                 for k, emotion in enumerate(self._study.classes)
             ),
@@ -268,27 +256,6 @@ def _compiled(gan: GanConfig, phase: str, steps: int, size: int) -> Any:
     return members.make_chunk(make(gan), steps, size)
 
 
-def _sound_checkpoints(path: epath.Path) -> Checkpoints:
-    """The checkpoints of a group, without those that are not as they were saved."""
-    dropped = drop_damaged(path) if hosts.first() else []
-    hosts.meet("damaged checkpoints are gone")
-    checkpoints = Checkpoints(path)
-    if dropped:
-        step = checkpoints.latest()
-        left = "is trained anew" if step is None else f"goes on from the one at step {step}"
-        print("\n".join([*dropped, f"{path.name}: {left}"]), file=sys.stderr)
-    return checkpoints
-
-
-def _state_path(run: epath.Path, group: int) -> epath.Path:
-    return run / "checkpoints" / f"group_{group:03d}"
-
-
-def generators_path(run: epath.Path, group: int) -> epath.Path:
-    """Where the generators of a trained group are."""
-    return run / "checkpoints" / f"generators_{group:03d}"
-
-
 def restore_generators(config: GanConfig, run: epath.Path, number: int, size: int) -> Any:
     """Generators [M] of a trained group of `size` members.
 
@@ -300,20 +267,10 @@ def restore_generators(config: GanConfig, run: epath.Path, number: int, size: in
             jax.random.split(jax.random.key(0), size)
         )
     )
-    try:
-        return restore_tree(generators_path(run, number), abstract)
-    except Damaged as error:
-        raise UserError(
-            f"{error}; delete it and run the run folder's own command again: its group is trained anew"
-        ) from error
+    return generators.restore(run, number, abstract)
 
 
 def _distinct(group: list[Member]) -> list[tuple[int, Member]]:
     """(place, member) without the copies that fill a group up."""
     places = {member.index: (place, member) for place, member in reversed(list(enumerate(group)))}
     return sorted(places.values())
-
-
-def _short(value: float) -> float | None:
-    """Six digits; None, which is JSON, where a diverged member has no number."""
-    return float(f"{float(value):.6g}") if np.isfinite(value) else None

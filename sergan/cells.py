@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sergan import comparison, sweep
+from sergan.metrics import classifier_name as _name
 from sergan.page import Strong, percent
 
 
@@ -258,10 +259,10 @@ def swept(rows: pd.DataFrame, real: pd.DataFrame, points: pd.DataFrame) -> Cells
     classifiers, names = list(dict.fromkeys(rows["classifier"])), [n for n in sweep.MEASURES if n in rows]
     keys = [str(key) for key in points.columns.drop("point")]
     header, shown = ["Arm", *keys], f"UAR{_TOGETHER}% [95{_TOGETHER}%]"
-    header += [f"{name.upper()}: {what}" for name in classifiers for what in (shown, "difference")]
+    header += [f"{_name(name)}: {what}" for name in classifiers for what in (shown, "difference")]
     header += [*(MEASURES[name].heading for name in names), "Diverged"]
     judged = [name for name in classifiers if "chosen" in rows]
-    header += [f"{name.upper()}: inner{_TOGETHER}UAR{_TOGETHER}%, chosen" for name in judged]
+    header += [f"{_name(name)}: inner{_TOGETHER}UAR{_TOGETHER}%, chosen" for name in judged]
     values = points.set_index("point")[keys]
     lines = [["real", *[""] * len(keys), *_beside(real, classifiers), *[""] * (len(names) + 1 + len(judged))]]
     for (arm, point), part in rows.groupby(["arm", "point"], sort=False):
@@ -323,7 +324,7 @@ def transfer(frame: pd.DataFrame, by: str) -> Cells:
 def speakers(frame: pd.DataFrame, arms: pd.DataFrame) -> Cells:
     """UAR of each speaker from `metrics.per_speaker`, a column for each row of `arms` (columns of a cell)."""
     names = list(arms.columns)
-    header = ["Speaker", "rows", *(f"{row.classifier.upper()} {row.arm}" for row in arms.itertuples())]
+    header = ["Speaker", "rows", *(f"{_name(row.classifier)} {row.arm}" for row in arms.itertuples())]
     rows = []
     for speaker, part in frame.groupby("speaker"):
         found = arms.merge(part[[*names, "uar"]], on=names, how="left")

@@ -9,9 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from sergan import metrics
+
 GROUP = ["normalisation", "classifier"]
 TRAINED = ("sahu_gan", "sahu_cgan", "adan", "wadan", "gan", "wdiv")  # as `methods`, which needs jax
-_KINDS = ("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian", *TRAINED)
+_KINDS = (
+    *("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian", *TRAINED),
+    *("time_shift", "pitch_shift", "wavegan", "specgan"),
+)
 _MAIN = ("real", "real+wdiv", "real+moments")
 
 
@@ -21,10 +26,8 @@ def has_choice(rows: pd.DataFrame) -> bool:
 
 
 def counted(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that count: those chosen on inner folds, by arm, or all as they are where there are none."""
-    if not has_choice(results):
-        return results
-    return in_order(results[results["amount"].isna()])
+    """The rows that count, in order: those chosen on inner folds, or all where there are none."""
+    return in_order(results[results["amount"].isna()] if has_choice(results) else results)
 
 
 def uncounted(results: pd.DataFrame) -> pd.DataFrame:
@@ -111,15 +114,18 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
-    """Does augmentation beat `real`? One sentence on the first arm, or a paragraph where arms were chosen.
+    """Does augmentation beat `real`? A sentence on one arm, a paragraph on several or chosen ones.
 
     A difference is called one only where its paired 95 % interval excludes 0.
     """
     if has_choice(results):
-        return _answer_chosen(counted(results), contrasts)
-    arms = [arm for arm in results["arm"] if arm.startswith("real+")]
+        chosen = counted(results)
+        return _answer_several(chosen, ", with amounts and settings chosen on inner folds", contrasts)
+    arms = list(dict.fromkeys(arm for arm in results["arm"] if arm.startswith("real+")))
     if not arms:
         return "No arm with synthetic rows beside the real ones has been tested yet."
+    if len(arms) > 1:
+        return _answer_several(results[results["arm"].isin(["real", *arms])], "", contrasts)
     tested = results[(results["arm"] == arms[0]) & results["delta_low"].notna()]
     rows = tested.drop_duplicates(["classifier", "normalisation"])
     if rows.empty:
@@ -136,11 +142,12 @@ def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
     return f"Compared with real by pooled UAR in {many}, {arms[0]} {joined}."
 
 
-def _answer_chosen(chosen: pd.DataFrame, contrasts: pd.DataFrame | None) -> str:
-    tested = chosen[(chosen["arm"] != "real") & chosen["delta_low"].notna()]
+def _answer_several(rows: pd.DataFrame, how: str, contrasts: pd.DataFrame | None) -> str:
+    """Which arms are better and worse, by normalisation and classifier; of several amounts the first."""
+    tested = rows[(rows["arm"] != "real") & rows["delta_low"].notna()].drop_duplicates([*GROUP, "arm"])
     if tested.empty:
         return "No arm can be compared with real yet."
-    parts = ["Compared with real by pooled UAR, with amounts and settings chosen on inner folds."]
+    parts = [f"Compared with real by pooled UAR{how}."]
     for _, rows in tested.groupby(GROUP, sort=False):
         records = rows.to_dict("records")
         found = {
@@ -176,7 +183,7 @@ def _interval_words(row: Mapping[str, Any]) -> str:
 
 
 def _where(row: Mapping[str, Any]) -> str:
-    return f"{row['classifier'].upper()}, {row['normalisation']} normalisation"
+    return f"{metrics.classifier_name(row['classifier'])}, {row['normalisation']} normalisation"
 
 
 def _place(arm: str) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def uar_intervals(results: pd.DataFrame, value: str = "uar") -> Figure:
                 fmt=_MARKERS[i % len(_MARKERS)],
                 color=_COLOURS[i % len(_COLOURS)],
                 capsize=3,
-                label=classifier.upper(),
+                label=metrics.classifier_name(classifier),
             )
         panel.set_yticks(range(len(arms)), arms)
         panel.set_ylim(len(arms) - 0.4, -0.6)
@@ -91,7 +91,7 @@ def amount_curves(
                 low, high = (100 * points[f"uar_{end}"] for end in ("low", "high"))
                 panel.fill_between(sets, low, high, color=look.colour, alpha=0.18, lw=0)
                 _mark_choice(panel, chosen, (kind, classifier, arm), amounts)
-        panel.set_title(f"{classifier.upper()}, {kind} normalisation", fontsize=10)
+        panel.set_title(f"{metrics.classifier_name(classifier)}, {kind} normalisation", fontsize=10)
         panel.set_xlabel("augmented sets")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(color="#e6e6e6")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sergan import bao, cells, comparison, figures, page, published, sweep, sweep_figures
+from sergan import bao, cells, clip_findings, comparison, figures, page, published, sweep, sweep_figures
 from sergan.run_folder import Run
 
 _CHOSEN = (
@@ -31,6 +31,7 @@ _CURVE = (
     "A set is as large as the real training set. The curves are at fixed settings and seen on the test "
     "folds: they show what amounts do, and no point of them may be chosen."
 )
+_SHORT = 8  # letters of a classifier's name that leave room for the columns beside it
 _SEEN = "At fixed settings, seen on the test folds: not to be chosen from."
 _POINTS = (
     "These points are seen on the test folds: they show what the settings do, and no point of them may be "
@@ -49,7 +50,8 @@ def results(run: Run) -> str:
     everything = run.need("results")
     rows, chosen = comparison.counted(everything), comparison.has_choice(everything)
     seeds, classes = (int(everything[name].max()) for name in ("seeds", "classes"))
-    caption = f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. "
+    caption = f"{clip_findings.PROTOCOLS[run.protocol]} " if run.kind == "recordings" else ""
+    caption += f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. "
     caption += (_CHOSEN_ACROSS if run.target else _CHOSEN) if chosen else ""
     caption += _OWN_CORPUS if "corpus" in set(everything["normalisation"]) else ""
     caption += (
@@ -61,7 +63,8 @@ def results(run: Run) -> str:
     caption += f" {_POINTS}" if points is not None else ""
     beside = _beside(run) if chosen else {}
     table = cells.results(rows, beside, cells.hole_marks(run.holes, rows), points)
-    style = "wrap" if chosen else "dense" if points is not None else ""
+    long = points is not None or rows["classifier"].str.len().max() > _SHORT
+    style = "wrap" if chosen else "dense" if long else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
     if (pairs := _contrasts(run)) is not None and len(pairs):
         note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
@@ -198,6 +201,7 @@ def quality(run: Run) -> str:
     if several or set(names) - {"target_synthetic", "target_source"}:
         table = cells.quality(frame, run.points)
         caption = f"Real and synthetic rows: {folds}, all seeds and emotions. ↑ higher, ↓ lower is better."
+        caption += f" {clip_findings.ROWS}" if run.kind == "recordings" else ""
         parts.append(page.table(*table, caption, cells.firsts(table, 1), "dense"))
         meanings = (cells.MEASURES[name] for name in names)
         lines = (f"<li><b>{m.heading}</b>: {html.escape(m.meaning)}.</li>" for m in meanings)

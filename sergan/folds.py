@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -101,6 +101,31 @@ def speaker_groups(table: FeatureTable, count: int, classes: tuple[str, ...]) ->
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
     splits = splitter.split(table.x_UxD, table.emotions_U, table.speakers_U)
     return [_fold(table, i, train_R, test_R, classes) for i, (train_R, test_R) in enumerate(splits)]
+
+
+def clips(table: FeatureTable, count: int, classes: tuple[str, ...]) -> list[Fold]:
+    """Random folds of clips with about the same share of every class: speaker-dependent, since the speakers
+    of a test clip train, too. Nobody is held out.
+
+    Raises:
+      UserError: fewer than two folds or more than the smallest class has rows, or a class with fewer than two
+        training rows in a fold.
+
+    Source: Pham et al. 2021, section IV (five folds).
+    """
+    fewest = min(int(np.sum(table.emotions_U == emotion)) for emotion in classes)
+    if not 2 <= count <= fewest:
+        raise UserError(
+            f"config.groups={count}: random folds are 2 to {max(2, fewest)}, since the smallest class has "
+            f"{fewest} clips"
+        )
+    splitter = StratifiedKFold(count, shuffle=True, random_state=0)
+    splits = splitter.split(table.x_UxD, table.emotions_U)
+    folds = [Fold(i, (), train_R, test_R) for i, (train_R, test_R) in enumerate(splits)]
+    for fold in folds:
+        _check_classes(table, fold, classes)
+        check_rows(fold, table, fold.train_R)
+    return folds
 
 
 def across(
@@ -241,8 +266,9 @@ def _check_classes(table: FeatureTable, fold: Fold, classes: tuple[str, ...]) ->
     for emotion in classes:
         count = int(np.sum(table.emotions_U[fold.train_R] == emotion))
         if count < 2:
+            without = ", ".join(fold.held_out) or f"fold {fold.index}"
             raise UserError(
-                f"class {emotion!r} has {count} training rows when {', '.join(fold.held_out)} is held out; "
+                f"class {emotion!r} has {count} training rows when {without} is held out; "
                 "a class needs 2 or more: leave it out of config.corpus.classes or add recordings"
             )
 

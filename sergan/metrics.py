@@ -203,6 +203,11 @@ def classes_of(predictions: pd.DataFrame) -> list[str]:
     return named or sorted(set(predictions["truth"]) | set(predictions["prediction"]))
 
 
+def classifier_name(word: str) -> str:
+    """A classifier of predictions.csv as a reader knows it: "SVM", "DNN", others as they stand."""
+    return word.upper() if word in ("svm", "dnn") else word
+
+
 def draw_speakers(speakers: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of `speakers` is drawn in each bootstrap replicate [replicates, speakers]."""
     drawn_RxS = np.random.default_rng(seed).integers(speakers, size=(replicates, speakers))

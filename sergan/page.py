@@ -58,6 +58,7 @@ table.dense th, table.dense td { padding-right: .5rem; }
 td strong { color: var(--mark); }
 figure { margin: 1rem 0; }
 img { display: block; max-width: 100%; height: auto; }
+audio { display: block; width: 10.5rem; height: 2rem; }
 pre { background: var(--tint); padding: .6rem .8rem; font-size: .8125rem; line-height: 1.45;
   white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
 pre.columns { columns: 22rem; column-gap: 2rem; }
@@ -66,6 +67,7 @@ pre.columns { columns: 22rem; column-gap: 2rem; }
   h2, h3 { break-after: avoid; }
   figure, table, .answer { break-inside: avoid; }
   .wide { overflow: visible; }
+  table.sounds { display: none; }
   table { font-size: 8pt; }
 }
 </style>
@@ -103,6 +105,13 @@ def show(pictures: Iterable[Picture], folder: epath.Path) -> str:
         alt = html.escape(picture.alt, quote=True)
         parts.append(f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">{caption}</figure>\n')
     return "".join(parts)
+
+
+def player(path: epath.Path, name: str) -> str:
+    """HTML that plays a flac file, which is inlined; `name` is what a screen reader says."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    label = html.escape(name, quote=True)
+    return f'<audio controls preload="none" aria-label="{label}" src="data:audio/flac;base64,{data}"></audio>'
 
 
 def table(

@@ -13,6 +13,7 @@ from etils import epath
 
 from sergan import (
     cells,
+    clip_findings,
     comparison,
     feature_figures,
     figures,
@@ -37,7 +38,7 @@ def write(run: epath.PathLike) -> epath.Path:
     """
     folder = Run(epath.Path(run))
     parts = [_head(folder)]
-    for title, section in _SECTIONS.items():
+    for title, section in _SECTIONS[folder.kind].items():
         try:
             content = section(folder)
         except Missing as error:
@@ -85,16 +86,22 @@ def _head(run: Run) -> str:
     if run.record.get("started"):
         about.append(f"started {run.record['started']}")
     about.append(f"ended {run.record['ended']}" if run.record.get("ended") else "not finished yet")
-    source = config.get("source")
-    what = f"Rows of the source “{source}” are transferred to each emotion by CycleGANs. " if source else ""
+    what = clip_findings.about(run) if run.kind == "recordings" else _about(config.get("source"))
     return (
         f"<h1>{html.escape(_title(run))}</h1>\n"
-        f'<p class="soft">{html.escape("; ".join(about))}.</p>\n'
-        f'<p class="soft">{html.escape(what)}Arms: <b>real</b> trains the classifier on real rows, an arm '
+        f'<p class="soft">{html.escape("; ".join(about))}.</p>\n<p class="soft">{what}</p>'
+    )
+
+
+def _about(source: str | None) -> str:
+    """What a study on features does, in a paragraph."""
+    what = f"Rows of the source “{source}” are transferred to each emotion by CycleGANs. " if source else ""
+    return (
+        f"{html.escape(what)}Arms: <b>real</b> trains the classifier on real rows, an arm "
         "<b>real+x</b> on real and synthetic rows, <b>x</b> on synthetic rows alone. Normalisation "
         "<b>train</b> uses the training speakers only; <b>speaker</b> uses all rows of each speaker, "
         "unlabelled, the held-out one included; <b>corpus</b> likewise all rows of each corpus. UAR: "
-        "unweighted average recall, pooled over the folds.</p>"
+        "unweighted average recall, pooled over the folds."
     )
 
 
@@ -104,7 +111,8 @@ def _speakers(run: Run) -> str:
     tables = []
     for normalisation, part in parts.groupby("normalisation", sort=False):
         arms = part[["classifier", "arm", "amount", "point"]].drop_duplicates()
-        caption = f"UAR in % of each held-out speaker, {normalisation} normalisation, mean over seeds."
+        whose = "speaker, who also trains" if run.protocol == "clip" else "held-out speaker"
+        caption = f"UAR in % of each {whose}, {normalisation} normalisation, mean over seeds."
         caption += sweep.counting_note(run)
         tables.append(page.table(*cells.speakers(part, arms), caption))
     return note + "".join(tables)
@@ -124,8 +132,8 @@ def _confusions(run: Run) -> str:
             + " ".join(
                 f"{cell.arm}: {_recalls(counts_CxC, classes)}." for cell, counts_CxC in counts.items()
             ),
-            f"{classifier.upper()}, {normalisation} normalisation: % of the rows of each true class, pooled "
-            f"over folds, mean over seeds.{sweep.counting_note(run)}",
+            f"{metrics.classifier_name(classifier)}, {normalisation} normalisation: % of the rows of each "
+            f"true class, pooled over folds, mean over seeds.{sweep.counting_note(run)}",
         )
         for (normalisation, classifier), counts in groups.items()
     ]
@@ -271,7 +279,8 @@ def _settings(run: Run) -> str:
     return page.settings(run.record, run.folder)
 
 
-_SECTIONS: dict[str, Callable[[Run], str]] = {
+_Sections = dict[str, Callable[[Run], str]]
+_FEATURES: _Sections = {
     "The answer": findings.answer,
     "Results": findings.results,
     "Beside Bao et al. 2019": findings.repeats,
@@ -289,6 +298,19 @@ _SECTIONS: dict[str, Callable[[Run], str]] = {
     "Members that diverged": _divergence,
     "What was run": _settings,
 }
+_RECORDINGS: _Sections = {
+    "The answer": findings.answer,
+    "Results": findings.results,
+    "Beside Pham et al. 2021": clip_findings.beside,
+    "Clips": clip_findings.clips,
+    "Quality of the made clips": findings.quality,
+    "Speakers": _speakers,
+    "Confusions": _confusions,
+    "Training of the GANs": _training,
+    "Members that diverged": _divergence,
+    "What was run": _settings,
+}
+_SECTIONS = {"features": _FEATURES, "recordings": _RECORDINGS}
 
 
 def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
@@ -375,4 +397,5 @@ def _recalls(counts_CxC: np.ndarray, classes: Sequence[str]) -> str:
 
 def _title(run: Run) -> str:
     name = " to ".join(str(name) for name in (run.corpus.get("name", ""), run.target) if name)
-    return f"Emotion recognition with synthetic speech features{': ' + name if name else ''}"
+    what = "made clips" if run.kind == "recordings" else "synthetic speech features"
+    return f"Emotion recognition with {what}{': ' + name if name else ''}"

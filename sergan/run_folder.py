@@ -47,10 +47,19 @@ class Run:
         return self.record.get("config", {}).get("corpus", {})
 
     @property
+    def kind(self) -> str:
+        """What the study works on: "features" or "recordings"."""
+        return str(self.record.get("config", {}).get("kind", "features"))
+
+    @property
+    def protocol(self) -> str:
+        """How the folds are made, as the config has it."""
+        return str(self.record.get("config", {}).get("protocol", "speaker"))
+
+    @property
     def target(self) -> str:
         """The name of the corpus that is tested on, where another one trains; else empty."""
-        config = self.record.get("config", {})
-        return config["target"]["name"] if config.get("protocol") == "across" else ""
+        return self.record["config"]["target"]["name"] if self.protocol == "across" else ""
 
     @cached_property
     def members(self) -> list[dict[str, Any]]:

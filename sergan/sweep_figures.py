@@ -16,6 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from sergan import comparison
 from sergan.figures import looks_of, make_panels, share_scale
+from sergan.metrics import classifier_name as _name
 from sergan.sweep import number
 
 _WIDE = 10  # a larger ratio of the largest to the smallest value is not shown on a linear axis
@@ -39,7 +40,7 @@ def uar_curves(rows: pd.DataFrame, real: pd.DataFrame, points: pd.DataFrame, key
             low, uar, high = (100 * part[name] for name in ("uar_low", "uar", "uar_high"))
             panel.fill_between(x_P, low, high, color=look.colour, alpha=0.12, lw=0)
             _line(panel, x_P, uar, part, look)
-        panel.set_title(f"{cell[1].upper()}, {cell[0]} normalisation", fontsize=10)
+        panel.set_title(f"{_name(cell[1])}, {cell[0]} normalisation", fontsize=10)
         panel.set_ylabel("pooled UAR / %")
         _name_values(panel, points, key)
     share_scale(axes, [kind for kind, _ in cells])
@@ -81,7 +82,7 @@ def uar_maps(rows: pd.DataFrame, points: pd.DataFrame, keys: Sequence[str]) -> F
         return f"{100 * row['uar']:.1f}\n{100 * row['delta_uar']:+.1f}{star}"
 
     cells = rows[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
-    parts = {f"{cell[1].upper()}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
+    parts = {f"{_name(cell[1])}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
     return _maps(parts, points, keys, "uar", text)
 
 
@@ -93,7 +94,7 @@ def inner_maps(rows: pd.DataFrame, points: pd.DataFrame, keys: Sequence[str]) ->
         return f"{100 * row['inner_uar']:.1f}{times}"
 
     cells = rows[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
-    parts = {f"{cell[1].upper()}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
+    parts = {f"{_name(cell[1])}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
     return _maps(parts, points, keys, "inner_uar", text)
 
 

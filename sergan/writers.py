@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -121,6 +122,11 @@ def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
         )
     except (ValueError, OSError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); {_REMEDY}") from error
+
+
+def short(value: float) -> float | None:
+    """A number with six digits for a record; None, which is JSON, where a diverged member has none."""
+    return float(f"{float(value):.6g}") if math.isfinite(value) else None
 
 
 class Progress:

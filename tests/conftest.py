@@ -1,6 +1,8 @@
 """Strict numerics for every test: four CPU devices, no silent change of rank."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
@@ -15,7 +17,23 @@ from sergan.corpora import emodb, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.features import extract
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config):
+    """What one test, worker or command compiled, the others find."""
+    if CACHE not in os.environ:
+        config.own_cache = os.environ[CACHE] = tempfile.mkdtemp(prefix="sergan_tests_")
+    jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "own_cache"):
+        shutil.rmtree(config.own_cache, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ def test_chosen_rows_count_and_stand_by_arm():
     assert list(comparison.counted(STUDY)["arm"]) == ["real", "real+noise", "real+wdiv", "real+x"]
     assert comparison.counted(STUDY)["amount"].isna().all()
     fixed = STUDY[STUDY["amount"].notna()]
-    pd.testing.assert_frame_equal(comparison.counted(fixed), fixed)
+    pd.testing.assert_frame_equal(comparison.counted(fixed), comparison.in_order(fixed))
 
 
 def test_order_keeps_normalisations_and_classifiers_as_they_come():
@@ -159,6 +159,7 @@ def one_result(arm, low, high, normalisation="train"):
         "delta_uar": (low + high) / 2,
         "delta_low": low,
         "delta_high": high,
+        "p_value": 1.0,
     }
 
 
@@ -177,7 +178,9 @@ def test_a_difference_is_called_one_only_if_its_interval_excludes_0(low, high, w
     assert words in comparison.answer(results)
 
 
-def test_the_first_augmented_arm_is_the_one_answered_for():
+def test_one_augmented_arm_is_answered_for_in_a_sentence_and_several_are_counted():
     rows = [one_result("x", 0.1, 0.2), one_result("real+x", 0.01, 0.03), one_result("real+y", -0.3, -0.1)]
-    assert comparison.answer(pd.DataFrame(rows)).count("real+") == 1
+    assert comparison.answer(pd.DataFrame(rows[:2])).count("real+") == 1
+    said = comparison.answer(pd.DataFrame(rows))
+    assert "better real+x (+2.0); worse real+y (-20.0); 0 of 2" in said and "chosen" not in said
     assert "No arm" in comparison.answer(pd.DataFrame(rows[:1]))

@@ -15,7 +15,7 @@ import pytest
 from etils import epath
 from PIL import Image
 
-from sergan import data, folds, metrics, report, samples
+from sergan import comparison, data, folds, metrics, report, samples
 from sergan.corpora import tables
 from sergan.run_folder import Run
 
@@ -398,7 +398,7 @@ def test_table_text_is_aligned_and_marks_clear_differences(run):
     lines = report.table_text(results).splitlines()
     assert len(lines) == 2 + len(results) + 1
     assert len({line.find(" p") + 2 for line in lines[:1]} | {len(line) for line in lines[3:5]}) == 1
-    for line, row in zip(lines[2:], results.to_dict("records"), strict=False):
+    for line, row in zip(lines[2:], comparison.counted(results).to_dict("records"), strict=False):
         assert f"{100 * row['uar']:.1f}" in line
         clear = row["delta_low"] > 0 or row["delta_high"] < 0
         assert ("* " in line) == clear

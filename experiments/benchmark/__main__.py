@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.benchmark import extraction, growth, machine, memory, rivals, starts, steps, sweeps
+from experiments.benchmark import extraction, growth, machine, memory, networks, rivals, starts, steps, sweeps
 from experiments.benchmark.sizes import FULL, NAMES, QUICK, Effort, Size, size
 from sergan import writers
 from sergan.errors import UserError
@@ -28,9 +28,10 @@ FIGURES: dict[str, Figure] = {
     "growth": growth.figure,
     "extraction": extraction.figure,
     "memory": memory.figure,
+    "networks": networks.figure,
     "sweep": sweeps.figure,
 }
-AT_DEFAULT_SIZE = ("growth", "sweep", "extraction")  # the others are measured at all sizes that are asked for
+AT_DEFAULT_SIZE = ("growth", "sweep", "extraction", "networks")  # the others: at all sizes asked for
 
 
 def main(argv: Sequence[str]) -> int:

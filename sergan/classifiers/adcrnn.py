@@ -41,11 +41,12 @@ class AdcrnnSettings:
     center_weight: float = 0.1
     center_rate: float = 0.5
     learning_rate: float = 1e-4
+    decay: bool = False  # whether the learning rate falls linearly to 0
     batch_size: int = 16
 
     def __str__(self) -> str:
         net = self.net
-        maps = "-".join(map(str, (net.first, *net.convolutions)))
+        maps = f"{net.first}, {net.convolutions} x {net.maps}"
         return f"maps {maps}, {len(net.dilations)} x {net.units} units, {self.loss}, {self.steps} steps"
 
 
@@ -204,7 +205,8 @@ def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
         grads, (statistics, features_BxD) = jax.grad(loss, has_aux=True)(
             state.params, state, x_BxTxFx3, label_B, rngs.stream(key, "dropout")
         )
-        rate, finite = jnp.asarray(settings.learning_rate, jnp.float32), jnp.asarray(True)
+        left = 1 - number / settings.steps if settings.decay else 1.0
+        rate, finite = jnp.asarray(settings.learning_rate * left, jnp.float32), jnp.asarray(True)
         params, moments = adam.update(state.params, state.moments, grads, rate, finite, 0.9, 0.999, 1e-8)
         centre_CxD = losses.move_centres(state.centre_CxD, features_BxD, label_B, settings.center_rate)
         return _State(params, statistics, moments, centre_CxD)

@@ -1,15 +1,21 @@
 """Networks as pairs of pure functions; the only package that knows flax."""
 
-from sergan.nets.adcrnn import VARIANTS, AdcrnnConfig, BatchNet, Output, build_adcrnn
+from sergan.nets.adcrnn import SIZES, VARIANTS, AdcrnnConfig, BatchNet, Output, build_adcrnn
 from sergan.nets.mlp import Net, build, build_heads
+from sergan.nets.sound import SoundNets, SoundPair, build_sound, phase_shuffle
 
 __all__ = [
+    "SIZES",
     "VARIANTS",
     "AdcrnnConfig",
     "BatchNet",
     "Net",
     "Output",
+    "SoundNets",
+    "SoundPair",
     "build",
     "build_adcrnn",
     "build_heads",
+    "build_sound",
+    "phase_shuffle",
 ]

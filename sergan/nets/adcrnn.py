@@ -28,7 +28,8 @@ class AdcrnnConfig:
     first: int = 128  # feature maps of the convolution before pooling
     first_padding: str = "VALID"
     pool: tuple[int, int] = (2, 4)
-    convolutions: tuple[int, ...] = (256, 256, 256)  # feature maps of those after it
+    convolutions: int = 3  # those after it
+    maps: int = 256  # feature maps of each of them
     kernel: tuple[int, int] = (3, 3)
     dilation: int = 2
     skip: bool = True  # a dilated convolution beside those after pooling
@@ -46,7 +47,7 @@ class AdcrnnConfig:
 
 
 # By name: what differs from ADCRNN. ADRNN is Meng et al. 2019, with Pham's sizes where they are not known;
-# ACRNN is Chen et al. 2018; small has ADCRNN's layers at a size for a CPU.
+# ACRNN is Chen et al. 2018.
 VARIANTS: dict[str, dict[str, Any]] = {
     "adcrnn": {},
     "adrnn": {
@@ -58,7 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "acrnn_3d": {
         "first_padding": "SAME",
-        "convolutions": (256,) * 5,
+        "convolutions": 5,
         "kernel": (5, 3),
         "dilation": 1,
         "skip": False,
@@ -68,9 +69,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "bidirectional": True,
         "embedding_norm": True,
     },
-    "small": {"first": 16, "convolutions": (32, 32, 32), "linear": 64, "units": 64},
 }
 VARIANTS["acrnn_2d"] = {**VARIANTS["acrnn_3d"], "channels": 1}
+
+# Fewer maps and units in the same layers: for a CPU, and to see that everything runs.
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {"first": 16, "maps": 32, "linear": 64, "units": 64},
+    "tiny": {"first": 2, "maps": 2, "linear": 4, "units": 4},
+}
 
 
 class Output(NamedTuple):
@@ -123,12 +129,11 @@ class Adcrnn(nn.Module):
         dilated = partial(conv, dilation=config.dilation, padding="SAME")
         first = conv(config.first, dilation=1, padding=config.first_padding, name="first")
         h = pooled = max_pool(act(first(x)), config.pool)
-        last = len(config.convolutions) - 1
-        for i, maps in enumerate(config.convolutions):
-            h = dilated(maps, name=f"conv_{i}")(h)
+        for i in range(config.convolutions):
+            h = dilated(config.maps, name=f"conv_{i}")(h)
             h = norm(name=f"conv_norm_{i}")(h) if config.convolution_norm else h
-            if config.skip and i == last:
-                h = h + dilated(maps, name="skip")(pooled)
+            if config.skip and i == config.convolutions - 1:
+                h = h + dilated(config.maps, name="skip")(pooled)
             h = act(h)
         return h
 

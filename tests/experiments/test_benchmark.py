@@ -21,6 +21,7 @@ KEYS = {
     "growth": {"size", "axis", "count", "ms", "gflop"},
     "growth_exponents": {"size", "axis", "time", "work", "time_over_work"},
     "extraction": {"workers", "clips", "clips_per_s", "efficiency", "target"},
+    "networks": {"network", "ms", "gflop_products", "gflop_per_s", "share_of_best", "target"},
     "memory": {"size", "parameters", "member_mb", "expected_mb", "planned_mb", "fit_16_gb", "fit_141_gb"},
     "sweep": {"size", "points", "folds", "ratio", "sweep_programs", "runs_programs"},
 }

@@ -11,12 +11,11 @@ from sergan import nets
 from sergan.nets.convolution import convolve, max_pool
 from sergan.nets.recurrent import DilatedLSTM, lstm
 
-SMALL = {"frames": 40, "filters": 16, "first": 4, "linear": 8, "units": 6}
+SMALL = {"frames": 40, "filters": 16, "first": 4, "maps": 4, "linear": 8, "units": 6}
 
 
 def config(variant="adcrnn", **more):
-    maps = (4, 4, 4) if variant != "acrnn_3d" else (4,) * 5
-    small = {**nets.VARIANTS[variant], **SMALL, "convolutions": maps}
+    small = {**nets.VARIANTS[variant], **SMALL}
     return nets.AdcrnnConfig(3, **{"embedding": 5, **small, **more})
 
 

@@ -1,0 +1,35 @@
+"""A study on recordings from its config to its report, stage after stage."""
+
+from typing import Any
+
+from experiments import hosts
+from experiments.clips import classify, examples, make, quality, study, train
+from experiments.clips.study import Study
+from experiments.stages import Stages
+from sergan import writers
+from sergan.errors import UserError
+
+
+def flow(stages: Stages, config: Any, profile: int) -> None:
+    """Runs what is not done yet.
+
+    Raises:
+      UserError: several hosts, or steps to trace, which studies on recordings do not have.
+    """
+    run = stages.run
+    if hosts.count() > 1 or profile:
+        raise UserError("--hosts and --profile are for studies on features; leave them away for recordings")
+    resolved = stages.timed("clips", lambda: _prepare(config))
+    stages.begin(lambda: train.group_length(resolved))
+    stages.timed("train", lambda: train.train(resolved, run))
+    stages.timed("make", lambda: make.make(resolved, run))
+    stages.timed("examples", lambda: examples.write(resolved, run))
+    if not (run / "predictions.csv").exists():
+        stages.timed("classify", lambda: classify.classify(resolved, run))
+    stages.timed("quality", lambda: quality.measure(resolved, run))
+    stages.timed("report", lambda: stages.report(("predictions", "quality")))
+
+
+def _prepare(config: Any) -> Study:
+    with writers.Progress("clips", 1) as progress:
+        return study.prepare(config, progress)

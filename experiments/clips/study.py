@@ -1,0 +1,231 @@
+"""A config of a study on recordings with everything that follows from it: clips, folds, GANs, classifiers."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.classes import chosen_classes
+from experiments.clips.checks import check
+from sergan import clips, folds, inputs, mapping, nets, shifts
+from sergan.classifiers.adcrnn import LOSSES, AdcrnnSettings
+from sergan.corpora import CORPORA, audformat, clip_table
+from sergan.corpora.recordings import Recording
+from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError
+from sergan.folds import Fold
+from sergan.nets.sound import KINDS
+from sergan.sounds import SoundConfig
+
+_WORDS = re.compile(
+    rf"((?P<size>{'|'.join(nets.SIZES)}) )?(?P<network>\w+) (?P<loss>\w+)(?P<without> without attention)?"
+)
+
+
+@dataclass(frozen=True)
+class SoundMember:
+    """One GAN that makes clips of `emotions`: of one class, or of all by their labels."""
+
+    index: int
+    gan: SoundConfig
+    fold: int
+    seed: int
+    emotions: tuple[str, ...]
+
+    @property
+    def arm(self) -> str:
+        """The arm that it makes clips for."""
+        return self.gan.kind
+
+
+@dataclass(frozen=True)
+class Study:
+    """The resolved study: `clips` are the samples of the rows of `corpus`, whose feature is the length."""
+
+    config: Any
+    classes: tuple[str, ...]
+    corpus: FeatureTable
+    clips: list[np.ndarray]
+    folds: list[Fold]
+    members: list[SoundMember]
+    classifiers: dict[str, AdcrnnSettings]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """What real clips are joined by."""
+        return tuple(self.config.arms)
+
+    @cached_property
+    def label_U(self) -> np.ndarray:
+        """The corpus's emotions as places in `classes`."""
+        return np.array([self.classes.index(emotion) for emotion in self.corpus.emotions_U])
+
+    def missing(self, fold: Fold) -> np.ndarray:
+        """Clips [C] to be made of each class in a fold."""
+        return missing(self.config, self.label_U, fold, self.classes)
+
+
+def prepare(config: Any, progress: Callable[[int, int], None] | None = None) -> Study:
+    """Everything before work: reads the clips, makes folds and members, and checks all of it.
+
+    Raises:
+      UserError: whatever the user can mend, before anything is trained or written.
+    """
+    check(config)
+    classifiers(config, classes=2)
+    found = recordings(config)
+    assemble(config, clips.labels(found, np.zeros(len(found), np.float32)), [])
+    samples, corpus = clips.read(found, config.loudness, progress)
+    return assemble(config, corpus, samples)
+
+
+def recordings(config: Any) -> list[Recording]:
+    """The recordings of the corpus's classes, under their names of `config.corpus.labels`.
+
+    Raises:
+      UserError: there are none, or whatever is wrong with them that their names and labels show.
+    """
+    spec = config.corpus
+    inputs.check_corpus(spec.name, spec.root, spec.table, "corpus")
+    columns = mapping.parse(spec.columns, "corpus.columns")
+    if spec.table:
+        found = clip_table.read(spec.table, columns, labelled=True)
+    elif not spec.root:
+        raise UserError(_nowhere(spec.name))
+    elif spec.name == "audformat":
+        found = audformat.read(spec.root, columns)
+    else:
+        found = CORPORA[spec.name].read(Path(spec.root).expanduser())
+    names = mapping.parse(spec.labels, "corpus.labels")
+    table = clips.labels(found, np.zeros(len(found), np.float32))
+    mapping.check(table, names, "corpus.labels")
+    emotions = mapping.renamed(table, names).emotions_U.tolist()
+    classes = _classes(config, emotions)
+    return [
+        Recording(one.id, one.path, one.speaker, emotion, one.session, one.start, one.end)
+        for one, emotion in zip(found, emotions, strict=True)
+        if emotion in classes
+    ]
+
+
+def assemble(config: Any, corpus: FeatureTable, samples: list[np.ndarray]) -> Study:
+    """Folds, members and classifiers for clips whose labels are known."""
+    classes = _classes(config, corpus.emotions_U.tolist())
+    splits = _splits(config, corpus, classes)
+    label_U = np.array([classes.index(emotion) for emotion in corpus.emotions_U])
+    for fold in splits:
+        missing(config, label_U, fold, classes)
+    planned = _members(config, splits, classes)
+    named = classifiers(config, len(classes))
+    return Study(config, classes, corpus, samples, splits, planned, named)
+
+
+def missing(config: Any, label_U: np.ndarray, fold: Fold, classes: tuple[str, ...]) -> np.ndarray:
+    """Clips [C] to be made of each class for the training clips of a fold."""
+    balance = config.balance
+    factor = balance.factor if balance.factor > 0 else None
+    return shifts.missing(label_U[fold.train_R], classes, factor, balance.reference)
+
+
+def classifiers(config: Any, classes: int) -> dict[str, AdcrnnSettings]:
+    """Networks and losses by the words of `config.classifiers`, like "adcrnn L_f1 without attention".
+
+    Raises:
+      UserError: there are none, one is there twice, or no such network or loss.
+    """
+    named: dict[str, AdcrnnSettings] = {}
+    spec = config.adcrnn
+    for words in config.classifiers:
+        found = _WORDS.fullmatch(words)
+        if not found or found["network"] not in nets.VARIANTS or found["loss"] not in LOSSES:
+            raise UserError(
+                f"config.classifiers: {words!r} is no network with its loss, like 'adcrnn L_f1', 'small "
+                f"adcrnn L_f4' or 'adcrnn L_f1 without attention'; sizes: {', '.join(nets.SIZES)}; networks: "
+                f"{', '.join(nets.VARIANTS)}; losses: {', '.join(LOSSES)}"
+            )
+        if words in named:
+            raise UserError(f"config.classifiers names {words!r} twice")
+        size = nets.VARIANTS[found["network"]] | nets.SIZES.get(found["size"], {})
+        size |= {"dropout": spec.dropout, "precision": spec.precision, "attention": not found["without"]}
+        named[words] = AdcrnnSettings(
+            net=nets.AdcrnnConfig(classes=classes, **size),
+            steps=spec.steps,
+            loss=found["loss"],
+            center_weight=spec.center_weight,
+            center_rate=spec.center_rate,
+            learning_rate=spec.learning_rate,
+            decay=spec.decay,
+            batch_size=spec.batch_size,
+        )
+    if not named:
+        raise UserError("config.classifiers is empty; name a network and a loss, like 'adcrnn L_f1'")
+    return named
+
+
+def _nowhere(name: str) -> str:
+    where = "EMO-DB is at http://emodb.bilderbar.info (535 wav files); " if name == "emodb" else ""
+    return (
+        f"config.corpus.root is empty, and this study needs recordings: {where}name the folder of {name} as "
+        "distributed with --config.corpus.root=DIR, or your own clips with --config.corpus.table=FILE.csv"
+    )
+
+
+def _classes(config: Any, emotions: list[str]) -> tuple[str, ...]:
+    present = sorted(set(emotions) - {""})
+    return chosen_classes(config.corpus.classes, present, "no clip has the emotion")
+
+
+def _splits(config: Any, corpus: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
+    """The folds of `config.protocol`."""
+    if config.protocol == "speaker":
+        return folds.loso(corpus, classes)
+    if config.protocol == "speaker_groups":
+        return folds.speaker_groups(corpus, config.groups, classes)
+    return folds.clips(corpus, config.groups, classes)
+
+
+def _members(config: Any, splits: list[Fold], classes: tuple[str, ...]) -> list[SoundMember]:
+    """All GANs, those of an arm one after another."""
+    sound, planned = config.sound, list[SoundMember]()
+    targets = [classes] if sound.conditional else [(emotion,) for emotion in classes]
+    for kind in (arm for arm in KINDS if arm in config.arms):
+        for seed in range(sound.seeds):
+            for fold in splits:
+                for emotions in targets:
+                    gan = gan_config(config, kind, len(emotions))
+                    planned.append(SoundMember(len(planned), gan, fold.index, seed, emotions))
+    return planned
+
+
+def gan_config(config: Any, kind: str, classes: int) -> SoundConfig:
+    """What is compiled of a GAN that makes clips."""
+    sound = config.sound
+    steps = sound[f"{kind}_steps"]
+    for key, count in ((f"sound.{kind}_steps", steps), ("training.save_every", config.training.save_every)):
+        if count % config.training.log_every:
+            raise UserError(
+                f"config.{key} is {count}, not a multiple of config.training.log_every="
+                f"{config.training.log_every}"
+            )
+    return SoundConfig(
+        kind=kind,
+        classes=classes,
+        samples=sound.samples,
+        size=sound.size,
+        loss=sound.loss,
+        penalty=sound.penalty,
+        penalty_k=sound.penalty_k,
+        penalty_p=sound.penalty_p,
+        batch_size=sound.batch_size,
+        critic_updates=sound.critic_updates,
+        learning_rate=sound.learning_rate,
+        adam_b1=sound.adam_b1,
+        adam_b2=sound.adam_b2,
+        shuffle=sound.shuffle,
+        steps=steps,
+        precision=sound.precision,
+    )

@@ -1,0 +1,258 @@
+"""Trains the GANs of a study on recordings, and leaves their generators in the run folder."""
+
+import sys
+import time
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from experiments import generators
+from experiments.clips.study import SoundMember, Study
+from experiments.interrupts import Interrupts
+from sergan import rngs, sounds, spectra, writers
+from sergan.checkpoint import save_tree
+from sergan.events import FOLDER, Events
+from sergan.folds import check_rows
+from sergan.sounds import SoundConfig, SoundData, SoundState
+from sergan.state import stack
+
+_MADE = 16  # clips at once
+# Which leaves have a member axis: the clips are shared, the views of them are not.
+_DATA_AXES: Any = SoundData(None, None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
+
+
+def group_length(study: Study) -> int:
+    """How many GANs train as one program: one on a CPU, where convolutions of several are slow, else all."""
+    asked = study.config.training.members_per_group
+    return asked or (1 if jax.default_backend() == "cpu" else max(1, len(study.members)))
+
+
+def groups(study: Study, length: int) -> list[list[SoundMember]]:
+    """Members that share their program, `length` at a time."""
+    alike: dict[SoundConfig, list[SoundMember]] = {}
+    for member in study.members:
+        alike.setdefault(member.gan, []).append(member)
+    return [same[start : start + length] for same in alike.values() for start in range(0, len(same), length)]
+
+
+def train(study: Study, run: epath.Path) -> None:
+    """Trains what is not trained yet; goes on from the newest checkpoints."""
+    size = writers.read_json(run / "config.json")["members_per_group"]
+    generators.drop_damaged_ones(run)
+    clips = sounds.stack(study.clips, study.config.sound.samples)
+    total, done = sum(member.gan.steps for member in study.members), 0
+    with Interrupts() as interrupts, writers.Progress("GANs", total) as progress:
+        for number, group in enumerate(groups(study, size)):
+            if not generators.path(run, number).exists():
+                _train_group(_Group(study, run, number, group, clips), interrupts, progress, done)
+            generators.state_path(run, number).rmtree(missing_ok=True)
+            done += sum(member.gan.steps for member in group)
+            progress(done)
+
+
+def _train_group(group: "_Group", interrupts: Interrupts, progress: writers.Progress, done: int) -> None:
+    """One group to its end, or to an interrupt, which is raised when its state is saved."""
+    try:
+        while group.step < group.steps:
+            means = group.advance()
+            progress(done + group.step * group.count, values=means)
+            if interrupts.asked:
+                group.save()
+                raise KeyboardInterrupt
+        group.finish()
+    finally:
+        group.close()
+
+
+class _Group:
+    """The GANs of one group on the device, and their part of the run folder."""
+
+    def __init__(
+        self,
+        study: Study,
+        run: epath.Path,
+        number: int,
+        members: list[SoundMember],
+        clips: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        self._study, self._run, self._number, self._members = study, run, number, members
+        self._gan, self.count, self.steps = members[0].gan, len(members), members[0].gan.steps
+        data = [_data(study, member, *clips) for member in members]
+        self._data = _together(data)._replace(x_UxT=data[0].x_UxT, length_U=data[0].length_U)
+        self._checkpoints = generators.checkpoints(run, number)
+        state = _init(self._gan, self.count)(_together([_key(member) for member in members]))
+        saved = self._checkpoints.latest() or 0
+        self._state = self._checkpoints.restore(saved, state) if saved else state
+        self.step = saved
+        self._forget_metrics_after(saved)
+        self._events = Events(run / FOLDER / f"{members[0].arm}_{number:03d}", saved)
+        self._started = time.monotonic()
+
+    def advance(self) -> dict[str, float]:
+        """One chunk, logged, and saved when due; returns mean losses for the progress bar."""
+        training = self._study.config.training
+        self._state, metrics = _compiled(self._gan, training.log_every, self.count)(self._data, self._state)
+        self.step += training.log_every
+        means = self._write_metrics({name: np.atleast_1d(v) for name, v in jax.device_get(metrics).items()})
+        if self.step % training.save_every == 0:
+            self.save()
+        return means
+
+    def save(self) -> None:
+        """The whole state, in the background, so that the same command goes on from here."""
+        if self._checkpoints.latest() != self.step:
+            self._checkpoints.save(self.step, self._state)
+
+    def close(self) -> None:
+        """Waits for what is being saved."""
+        self._checkpoints.close()
+        self._events.close()
+
+    def finish(self) -> None:
+        """Writes the members' lines, then the generators, whose being there says that the group is done."""
+        stop_M, finite_M = (np.atleast_1d(x) for x in jax.device_get((self._state.step, self._state.finite)))
+        path = self._run / "members.jsonl"
+        lines = [line for line in writers.read_lines(path) if line["group"] != self._number]
+        for place, member in enumerate(self._members):
+            fold = self._study.folds[member.fold]
+            status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
+            if not finite_M[place]:
+                print(f"member {member.index} {status} and was frozen", file=sys.stderr)
+            lines.append(
+                {
+                    "member": member.index,
+                    "group": self._number,
+                    "group_size": self.count,
+                    "place": place,
+                    "arm": member.arm,
+                    "normalisation": "train",
+                    "fold": member.fold,
+                    "inner": False,
+                    "held_out": fold.held_out[0] if len(fold.held_out) == 1 else list(fold.held_out),
+                    "seed": member.seed,
+                    "point": 0,
+                    "emotions": list(member.emotions),
+                    "status": status,
+                }
+            )
+        writers.write_lines(path, sorted(lines, key=lambda line: line["member"]))
+        save_tree(generators.path(self._run, self._number), self._state.gen)
+
+    def _write_metrics(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
+        """What a chunk said, as lines of metrics.jsonl and for TensorBoard; returns the members' means."""
+        seconds = round(time.monotonic() - self._started, 2)
+        head = {"step": self.step, "seconds": seconds, "phase": "train"}
+        writers.append_lines(
+            self._run / "metrics.jsonl",
+            (
+                head
+                | {"member": member.index, "emotion": _whose(member)}
+                | {name: writers.short(value_M[place]) for name, value_M in metrics.items()}
+                for place, member in enumerate(self._members)
+            ),
+        )
+        means = {name: float(value_M.mean()) for name, value_M in metrics.items()}
+        self._events.scalars(self.step, means)
+        return {name: means[name] for name in ("critic", "wasserstein") if name in means}
+
+    def _forget_metrics_after(self, step: int) -> None:
+        """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
+        path, indices = self._run / "metrics.jsonl", {member.index for member in self._members}
+        lines = writers.read_lines(path)
+        writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
+
+
+class Generators:
+    """The trained GANs of a run folder."""
+
+    def __init__(self, study: Study, run: epath.Path) -> None:
+        self._study, self._run = study, run
+        self._clips = sounds.stack(study.clips, study.config.sound.samples)
+        self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
+
+    def members(self, arm: str, fold: int, seed: int) -> list[SoundMember]:
+        """Those that make the clips of an arm, fold and seed: one, or one for each class."""
+        return [m for m in self._study.members if (m.arm, m.fold, m.seed) == (arm, fold, seed)]
+
+    def clips(self, member: SoundMember, label_N: np.ndarray, stream: str) -> np.ndarray:
+        """Clips x_NxT in [-1, 1] by a member, of the classes `label_N` by their places among its own.
+
+        Args:
+          stream: of random numbers; the same gives the same clips.
+        """
+        gen, key = self._gen(member), rngs.stream(_key(member), stream)
+        parts = [np.zeros((0, member.gan.samples), np.float32)]
+        for start in range(0, len(label_N), _MADE):
+            label_B = np.resize(label_N[start : start + _MADE], _MADE)  # one program for all
+            parts.append(self._waves(member, gen, jax.random.fold_in(key, start), jnp.asarray(label_B)))
+        return np.concatenate(parts)[: len(label_N)]
+
+    def _waves(self, member: SoundMember, gen: Any, key: jax.Array, label_B: jax.Array) -> np.ndarray:
+        made = np.asarray(_compiled_sample(member.gan)(gen, key, label_B))
+        if member.gan.kind == "wavegan":
+            return made
+        data = _data(self._study, member, *self._clips)
+        mean_F, scale_F = np.asarray(data.mean_F), np.asarray(data.scale_F)
+        return spectra.waveforms(made, mean_F, scale_F, member.gan.samples)
+
+    def _gen(self, member: SoundMember) -> Any:
+        line = self._lines[member.index]
+        count = line["group_size"]
+        keys = jax.random.key(0) if count == 1 else jax.random.split(jax.random.key(0), count)
+        gen = generators.restore(self._run, line["group"], jax.eval_shape(_init(member.gan, count), keys).gen)
+        return gen if count == 1 else jax.tree.map(lambda leaf: leaf[line["place"]], gen)
+
+
+def _whose(member: SoundMember) -> str:
+    return member.emotions[0] if len(member.emotions) == 1 else "all"
+
+
+def _key(member: SoundMember) -> jax.Array:
+    """A member's key: of its arm, seed and fold, and of its class where it has but one."""
+    key = rngs.stream(rngs.member_key(member.seed, member.fold, 0), member.arm)
+    return rngs.stream(key, "-".join(member.emotions))
+
+
+def _together(trees: list[Any]) -> Any:
+    """One member's tree as it is, several with a leading member axis."""
+    return trees[0] if len(trees) == 1 else stack(trees)
+
+
+def _data(study: Study, member: SoundMember, x_UxT: np.ndarray, length_U: np.ndarray) -> SoundData:
+    """What a member trains on: the clips of its classes that train in its fold."""
+    fold = study.folds[member.fold]
+    check_rows(fold, study.corpus, fold.train_R)
+    emotion_R = study.corpus.emotions_U[fold.train_R]
+    rows_R = fold.train_R[np.isin(emotion_R, member.emotions)]
+    label_R = np.array([member.emotions.index(emotion) for emotion in study.corpus.emotions_U[rows_R]])
+    return sounds.make_data(member.gan, x_UxT, length_U, rows_R, label_R, room=len(length_U))
+
+
+@lru_cache
+def _init(gan: SoundConfig, count: int) -> Any:
+    def init(key: jax.Array) -> SoundState:
+        return sounds.init(gan, key)
+
+    return jax.jit(init if count == 1 else jax.vmap(init))
+
+
+@lru_cache
+def _compiled_sample(gan: SoundConfig) -> Any:
+    return jax.jit(lambda gen, key, label_B: sounds.sample(gan, gen, key, label_B))
+
+
+@lru_cache
+def _compiled(gan: SoundConfig, steps: int, count: int) -> Any:
+    """`steps` steps of a group as one program, and the metrics averaged over them; the state is donated."""
+    step = sounds.make_step(gan)
+
+    def chunk(data: SoundData, state: SoundState) -> tuple[SoundState, dict[str, jax.Array]]:
+        state, metrics = jax.lax.scan(lambda s, _: step(data, s), state, length=steps)
+        return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
+
+    several = jax.vmap(chunk, in_axes=(_DATA_AXES, 0))
+    return jax.jit(chunk if count == 1 else several, donate_argnums=1)

@@ -1,0 +1,55 @@
+"""A study on features from its config to its report, stage after stage."""
+
+from typing import Any
+
+import pandas as pd
+from etils import epath
+
+from experiments import choose, classify, hosts, quality, storage, study, synthesise, train
+from experiments.stages import Stages
+from experiments.study import Study
+from sergan import members, writers
+
+
+def flow(stages: Stages, config: Any, profile: int) -> None:
+    """Runs what is not done yet; `profile` steps of the training are traced."""
+    run = stages.run
+    with hosts.in_turn("the study is prepared"):
+        resolved = stages.timed("features", lambda: _prepare(config, run))
+        if hosts.first():
+            _start(stages, resolved)
+    size = writers.read_json(run / "config.json")["members_per_group"]
+    stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller, profile))
+    stages.timed("synthesise", lambda: synthesise.synthesise(resolved, run))
+    if not hosts.as_first((run / "predictions.csv").exists()):
+        choices = stages.timed("choose", lambda: choose.choose(resolved, run))
+        stages.timed("classify", lambda: classify.classify(resolved, run, choices))
+    stages.timed("quality", lambda: quality.measure(resolved, run))
+    if hosts.first():
+        stages.timed("report", lambda: stages.report(("predictions", "choice", "quality")))
+    hosts.meet("the report is written")
+
+
+def _prepare(config: Any, run: epath.Path) -> Study:
+    if _has_rows(run):
+        return study.restore(config, run)
+    with hosts.progress("features", 1) as progress, storage.told(config.features.cache):
+        resolved = study.prepare(config, progress)
+        progress(1, 1)  # embedded tables have nothing to extract
+        return resolved
+
+
+def _start(stages: Stages, resolved: Study) -> None:
+    """Leaves in the run folder what every later stage, and every other host, needs to begin."""
+    at_most = resolved.config.training.members_per_group
+    stages.begin(lambda: members.group_length(resolved.members, at_most))
+    if not _has_rows(stages.run):
+        study.keep(resolved, stages.run)
+    if len(resolved.points) > 1:
+        points = [{"point": i, **point} for i, point in enumerate(resolved.points)]
+        writers.write_frame(stages.run / "points.csv", pd.DataFrame(points))
+
+
+def _has_rows(run: epath.Path) -> bool:
+    """Whether the rows of the corpus and of S are kept."""
+    return (run / "features.parquet").exists() and (run / "source.parquet").exists()

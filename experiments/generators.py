@@ -1,0 +1,59 @@
+"""Where a run folder has its trained generators, and the states of groups that are not trained to the end."""
+
+import sys
+from typing import Any
+
+from etils import epath
+
+from experiments import hosts
+from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree
+from sergan.errors import UserError
+
+
+def path(run: epath.Path, group: int) -> epath.Path:
+    """Where the generators of a trained group are."""
+    return run / "checkpoints" / f"generators_{group:03d}"
+
+
+def state_path(run: epath.Path, group: int) -> epath.Path:
+    """Where the states of a group in training are."""
+    return run / "checkpoints" / f"group_{group:03d}"
+
+
+def restore(run: epath.Path, group: int, abstract: Any) -> Any:
+    """Generators of a trained group, in the structure and shapes of `abstract`.
+
+    Raises:
+      UserError: not there, damaged, or of another architecture.
+    """
+    try:
+        return restore_tree(path(run, group), abstract)
+    except Damaged as error:
+        raise UserError(
+            f"{error}; delete it and run the run folder's own command again: its group is trained anew"
+        ) from error
+
+
+def drop_damaged_ones(run: epath.Path) -> None:
+    """Deletes generators that are not as they were saved, so that their group is trained again."""
+    if not hosts.first():
+        return
+    number = 0
+    while (place := path(run, number)).exists():
+        if fault := damaged_tree(place):
+            place.rmtree()
+            print(f"{place}: damaged ({fault}), and deleted; its group is trained again", file=sys.stderr)
+        number += 1
+
+
+def checkpoints(run: epath.Path, group: int) -> Checkpoints:
+    """The checkpoints of a group in training, without those that are not as they were saved."""
+    place = state_path(run, group)
+    dropped = drop_damaged(place) if hosts.first() else []
+    hosts.meet("damaged checkpoints are gone")
+    found = Checkpoints(place)
+    if dropped:
+        step = found.latest()
+        left = "is trained anew" if step is None else f"goes on from the one at step {step}"
+        print("\n".join([*dropped, f"{place.name}: {left}"]), file=sys.stderr)
+    return found

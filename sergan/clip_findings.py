@@ -1,0 +1,116 @@
+"""What the report of a study on recordings has: the paper's tables, clips to look at and listen to."""
+
+import html
+
+import numpy as np
+import pandas as pd
+import soundfile
+from etils import epath
+
+from sergan import page, pham, sound_figures, writers
+from sergan.cells import Cells
+from sergan.run_folder import Missing, Run
+
+PROTOCOLS = {
+    "clip": "Speaker-dependent: folds are random, and the speakers of the clips that are tested also train.",
+    "speaker": "Speaker-independent: one speaker is left out at a time.",
+    "speaker_groups": "Speaker-independent: one group of speakers is left out at a time.",
+}
+ROWS = "A clip counts as a row: mean and deviation over its frames of the logarithm of each Mel filter."
+_WORDS = ("file", "emotion", "arm", "parent")
+
+
+def about(run: Run) -> str:
+    """What was done, in a paragraph."""
+    config = run.record.get("config", {})
+    loudness = {"kept": "as recorded", "normalised": "brought to one level"}[config.get("loudness", "kept")]
+    return (
+        f"{PROTOCOLS[run.protocol]} The split comes first: clips are made of training clips, or by GANs "
+        f"that heard no other. Loudness: {loudness}. Arms: <b>real</b> trains on real clips, "
+        "<b>real+x</b> on real and made ones, in the same number of gradient steps: <b>duplicate</b> "
+        "repeats clips of the smaller classes, <b>time_shift</b> and <b>pitch_shift</b> shift such copies, "
+        "<b>wavegan</b> and <b>specgan</b> make clips from noise. UAR: unweighted average recall, pooled "
+        "over the folds; a clip's posterior is that of its segments with the largest."
+    )
+
+
+def beside(run: Run) -> str:
+    """The papers' tables with ours; none for other corpora."""
+    frame = pham.beside(run)
+    if frame.empty:
+        return ""
+    header = ["Table", "Arm", "Network", "Source", "Protocol", "Measure", "Paper"]
+    header += ["Our network", "Accuracy", "UAR", "[95 %]"]
+    rows = []
+    for row in frame.to_dict("records"):
+        theirs = f"{row['value']:.2f}" + (f" ± {row['sd']:.2f}" if np.isfinite(row["sd"]) else "")
+        words = [row[name] for name in ("table", "arm", "classifier", "source", "protocol", "measure")]
+        ours = ["", "", "", ""]
+        if np.isfinite(row["uar"]):
+            spread = f" ± {row['our_sd']:.2f}" if np.isfinite(row["our_sd"]) else ""
+            ours = [row["network"], f"{row['our_accuracy']:.2f}{spread}", f"{row['uar']:.1f}"]
+            ours.append(f"[{row['low']:.1f}, {row['high']:.1f}]")
+        rows.append([*words, theirs, *ours])
+    caption = (
+        f"Ours: {PROTOCOLS[run.protocol]} Accuracy: mean ± standard deviation over folds, as in the paper, "
+        "in %; UAR pooled over folds, brackets: 95 % interval, bootstrap over speakers. The paper sets its "
+        "own speaker-dependent numbers beside speaker-independent ones of others; the column Protocol says "
+        f"which is which. {pham.SOURCE}."
+    )
+    table = Cells(header, rows, 6)
+    return page.table(*table, caption, _firsts(frame["table"]), "wrap")
+
+
+def clips(run: Run) -> str:
+    """Clips of every arm as pictures, and players for those of every class."""
+    folder = run.folder / "examples"
+    if not folder.exists():
+        raise Missing("examples/ is not there yet: clips of every arm.")
+    lines = writers.read_frame(folder / "metadata.csv", _WORDS)
+    mel = writers.read_frame(folder / "mel.parquet")
+    emotion = lines["emotion"].value_counts(sort=False).idxmax()
+    shown = lines[lines["emotion"] == emotion]
+    spectra = [mel[mel["file"] == file].drop(columns="file").to_numpy() for file in shown["file"]]
+    arms = ", ".join(shown["arm"])
+    picture = page.Picture(
+        "clips.png",
+        sound_figures.clips(shown["arm"].tolist(), [_samples(folder / f) for f in shown["file"]], spectra),
+        f"Waveform and log-Mel spectrogram of a clip of {emotion} by each of {arms}.",
+        f"{emotion.capitalize()}, a training clip of the first fold ({shown['parent'].iloc[0]}), copies of "
+        "it, and clips from noise: samples, full scale being 1, and 40 Mel filters of 300 Hz to 8 kHz.",
+    )
+    return page.show([picture], run.folder / "figures") + _players(folder, lines)
+
+
+def _players(folder: epath.Path, lines: pd.DataFrame) -> str:
+    """A table with a player for each class and arm."""
+    arms = list(dict.fromkeys(lines["arm"]))
+    head = "".join(f"<th>{html.escape(arm)}</th>" for arm in arms)
+    rows = []
+    for emotion, part in lines.groupby("emotion", sort=False):
+        files = dict(zip(part["arm"], part["file"], strict=True))
+        cells = [
+            page.player(folder / files[arm], f"{emotion}, {arm}") if arm in files else "" for arm in arms
+        ]
+        rows.append(f'<tr><td class="word">{html.escape(str(emotion))}</td>{_cells(cells)}</tr>')
+    caption = "To be listened to: a real clip of each class, and what each arm made for that class first."
+    return (
+        f'<div class="wide"><table class="sounds"><caption><span>{caption}</span></caption>'
+        f'<thead><tr><th class="word">Class</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>\n"
+    )
+
+
+def _cells(contents: list[str]) -> str:
+    return "".join(f"<td>{content}</td>" for content in contents)
+
+
+def _samples(path: epath.Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.asarray(soundfile.read(file, dtype="float32")[0])
+
+
+def _firsts(names: pd.Series) -> list[int]:
+    """Where a new table begins."""
+    values = names.tolist()
+    return [i for i in range(len(values)) if i == 0 or values[i] != values[i - 1]]

@@ -1,0 +1,205 @@
+"""Studies on recordings at debug size, from the command to the report, and what is refused of them."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+from configs.emodb_hda import get_config
+from experiments.clips import study
+from sergan.errors import UserError
+from tests.commands import ROOT, launch, refused
+
+HDA = "--config=configs/emodb_hda.py:debug"
+ARMS = ["duplicate", "time_shift", "pitch_shift", "wavegan", "specgan"]
+WORDS = {name: str for name in ("id", "speaker", "file", "parent")}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished debug run."""
+    folder = tmp_path_factory.mktemp("runs") / "hda"
+    code, out, err = launch(HDA, f"--workdir={folder}")
+    assert code == 0, err
+    assert "real+specgan" in out and "Traceback" not in err
+    return folder
+
+
+def made(run):
+    """Lines of all made clips, with their folder."""
+    paths = sorted((run / "synthetic").glob("*/*/metadata.csv"))
+    return pd.concat([pd.read_csv(path, dtype=WORDS).assign(folder=path.parent) for path in paths])
+
+
+def test_every_clip_is_predicted_once_by_each_arm_and_results_are_scikit_learns(run):
+    predictions = pd.read_csv(run / "predictions.csv", dtype=WORDS)
+    results = pd.read_csv(run / "results.csv")
+    assert set(results.arm) == {"real", *(f"real+{arm}" for arm in ARMS)} and len(results) == 6 * 2
+    for row in results.itertuples():
+        cell = predictions[(predictions.arm == row.arm) & (predictions.classifier == row.classifier)]
+        assert len(cell) == cell.id.nunique() == 16
+        assert row.uar == pytest.approx(balanced_accuracy_score(cell.truth, cell.prediction), abs=1e-9)
+        assert row.wa == pytest.approx(accuracy_score(cell.truth, cell.prediction), abs=1e-9)
+    posterior = predictions.filter(like="p_").to_numpy()
+    np.testing.assert_allclose(posterior.sum(axis=1), 1, atol=1e-4)
+    tested = predictions.drop_duplicates("id").groupby("fold").id.agg(set)
+    assert len(tested) == 3 and all(len(ids) in (5, 6) for ids in tested)
+
+
+def test_clips_are_made_of_training_clips_and_by_gans_that_heard_no_other(run):
+    predictions = pd.read_csv(run / "predictions.csv", dtype=WORDS)
+    tested = predictions.drop_duplicates("id").groupby("fold").id.agg(set)
+    lines = made(run)
+    assert set(lines.arm) == set(ARMS) and set(lines.emotion) == {"fear", "happiness", "neutral", "sadness"}
+    of_clips = lines[lines.parent.notna()]
+    assert set(of_clips.arm) == {"duplicate", "time_shift", "pitch_shift"}
+    assert not any(line.parent in tested[line.fold] for line in of_clips.itertuples())
+    of_noise = lines[lines.parent.isna()]
+    members = {m["member"]: m for m in map(json.loads, (run / "members.jsonl").read_text().splitlines())}
+    assert len(members) == 6 and {m["status"] for m in members.values()} == {"done"}
+    assert all(members[line.member]["fold"] == line.fold for line in of_noise.itertuples())
+    assert all(members[line.member]["arm"] == line.arm for line in of_noise.itertuples())
+    counts = lines.groupby(["fold", "emotion", "arm"]).size().unstack()
+    assert (counts.nunique(axis=1) == 1).all()  # as many by each arm
+
+
+def test_made_clips_are_finite_and_within_full_scale(run):
+    files = made(run).dropna(subset="file")
+    for line in files.itertuples():
+        x_T, rate = soundfile.read(line.folder / line.file)
+        assert rate == 16000 and np.isfinite(x_T).all() and np.abs(x_T).max() <= 1
+        assert len(x_T) == 16384 or line.arm in ("time_shift", "pitch_shift")
+    quality = pd.read_csv(run / "quality.csv")
+    assert set(quality.arm) == set(ARMS) and quality.target_synthetic.notna().all()
+    means = quality.groupby("arm").target_synthetic.mean()
+    assert means["time_shift"] < means["pitch_shift"] < means["wavegan"]
+
+
+def test_the_report_says_the_protocol_and_plays_the_clips(run):
+    page = (run / "report.html").read_text()
+    assert "Speaker-dependent: folds are random" in page and "CycleGAN" not in page
+    assert page.count("<audio controls") == 5 + 4 * 4
+    assert page.count("data:audio/flac;base64,ZkxhQ") == 5 + 4 * 4  # "fLaC"
+    assert "not there yet" not in page and (run / "figures" / "clips.png").stat().st_size
+    assert list((run / "tensorboard").rglob("*tfevents*"))
+
+
+def test_a_finished_run_is_found_done_and_another_config_refused(run):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    code, out, _ = launch(HDA, f"--workdir={run}")
+    assert code == 0 and "found done" in out
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    assert "sound.size differ" in refused(HDA, "--config.sound.size=2", f"--workdir={run}")
+
+
+def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path):
+    place = tmp_path / "cut"
+    command = [sys.executable, "launch.py", HDA, f"--workdir={place}"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (place / "metrics.jsonl").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 3, process.stderr.read()
+    assert not (place / "results.csv").exists()
+    code, _, err = launch(HDA, f"--workdir={place}")
+    assert code == 0, err
+    for name in ("predictions.csv", "quality.csv", "members.jsonl"):
+        assert (place / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_synthesize_writes_wav_files_from_every_folds_gans(run, tmp_path):
+    out = tmp_path / "clips"
+    code, said, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=4")
+    assert code == 0, err
+    assert "40 clips, 4 of each class by wavegan and specgan" in said
+    lines = pd.read_csv(out / "metadata.csv")
+    assert len(lines) == len(list(out.glob("*.wav"))) == 40
+    assert (lines.groupby(["arm", "emotion"]).size() == 4).all() and set(lines.fold) == {0, 1, 2}
+    assert soundfile.info(out / lines.file[0]).frames == 16384
+    again = refused("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=1")
+    assert "written into a new folder" in again
+
+
+def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):
+    code, out, err = launch(HDA, "--mode=inspect", "--config.protocol=speaker")
+    assert code == 0, err
+    assert "folds: 10, one for each held-out speaker" in out and "wavegan: 10 GANs of 4 steps" in out
+    assert "problems of the corpus: none" in out and "small" not in out
+
+
+def test_without_recordings_the_command_says_where_they_are():
+    said = refused("--config=configs/emodb_hda.py")
+    assert "emodb.bilderbar.info" in said and "--config.corpus.root=DIR" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("arms", ("reverb",), "config.arms: 'reverb' is none of duplicate, time_shift"),
+        ("arms", ("wavegan", "wavegan"), "config.arms names one twice"),
+        ("classifiers", (), "config.classifiers is empty"),
+        ("classifiers", ("adcrnn",), "config.classifiers: 'adcrnn' is no network with its loss"),
+        ("classifiers", ("large adcrnn L_f1",), "'large adcrnn L_f1' is no network"),
+        ("classifiers", ("adcrnn L_f9",), "losses: L_f1, L_f2, L_f3, L_f4"),
+        ("classifiers", ("adcrnn L_f1", "adcrnn L_f1"), "config.classifiers names 'adcrnn L_f1' twice"),
+        ("protocol", "text", "config.protocol: 'text' is none of clip, speaker"),
+        ("groups", 1, "config.groups=1: folds are 2 or more"),
+        ("groups", 7, "config.groups=7: random folds are 2 to 3, since the smallest class has 3"),
+        ("loudness", "loud", "config.loudness: 'loud' is none of kept, normalised"),
+        ("balance.reference", "joy", "class 'joy' is none of anger"),
+        ("balance.factor", -1.0, "config.balance.factor must be 0 or more"),
+        ("sound.samples", 8192, "config.sound.samples is 8192; it must be one of 16384, 32768, 65536"),
+        ("sound.size", 0, "config.sound.size must be above 0"),
+        (
+            "sound.size",
+            10**6,
+            "config.sound.size: 1000000 is no number that can be used; 1024 is the largest",
+        ),
+        ("sound.loss", "js", "config.sound.loss: 'js' is none of wgan_gp, wdiv"),
+        ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),
+        ("sound.wavegan_steps", 5, "config.sound.wavegan_steps is 5, not a multiple of config.training.log"),
+        ("adcrnn.steps", 0, "config.adcrnn.steps must be above 0"),
+        ("adcrnn.learning_rate", float("nan"), "config.adcrnn.learning_rate must be above 0"),
+        ("adcrnn.dropout", 1.0, "config.adcrnn.dropout must lie between 0 and 1"),
+        ("training.save_every", 3, "config.training.save_every is 3, not a multiple"),
+        ("corpus.classes", ("anger", "joy"), "no clip has the emotion 'joy'"),
+        ("corpus.classes", ("anger",), "2 to 16 different emotions, not 1"),
+        ("corpus.root", "/nowhere", "/nowhere"),
+        ("corpus.name", "tedlium", "tedlium has no emotions"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_key_before_anything_is_read(key, value, message):
+    config = get_config("debug")
+    group, _, name = key.rpartition(".")
+    place = config[group] if group else config
+    with place.unlocked():
+        place[name] = value
+    with pytest.raises(UserError) as error:
+        study.prepare(config)
+    assert message in str(error.value)
+
+
+def test_own_clips_come_from_a_table(tmp_path):
+    config = get_config("debug")
+    source = ROOT / "tests" / "data" / "emodb"
+    lines = ["path,label,who"]
+    for number, path in enumerate(sorted(source.rglob("*.wav"))):
+        shutil.copy(path, tmp_path / f"clip {number}.wav")
+        lines.append(f"clip {number}.wav,{path.stem[5]},s{path.stem[:2]}")
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    config.corpus.root, config.corpus.table = "", str(tmp_path / "own.csv")
+    config.corpus.columns = "{'file': 'path', 'emotion': 'label', 'speaker': 'who'}"
+    config.corpus.labels = "{'W': 'anger', 'A': 'calm', 'N': 'calm', 'T': 'calm'}"
+    config.corpus.classes = ("anger", "calm")
+    config.protocol = "speaker"
+    resolved = study.prepare(config)
+    assert len(resolved.folds) == 8 and resolved.classes == ("anger", "calm")
+    assert sorted(np.bincount(resolved.label_U).tolist()) == [4, 9] and len(resolved.clips) == 13
