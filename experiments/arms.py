@@ -114,7 +114,8 @@ def bench(
             rng,
         )
     x_NxD = np.concatenate([real_UxD, synthetic.x_KxNxD.reshape(-1, real_UxD.shape[1])])
-    return Bench(study, fold, x_NxD, synthetic)
+    view_KxNxD = x_NxD[len(real_UxD) :].reshape(synthetic.x_KxNxD.shape)  # not a second copy
+    return Bench(study, fold, x_NxD, synthetic._replace(x_KxNxD=view_KxNxD))
 
 
 def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Task]]) -> list[Answer]:

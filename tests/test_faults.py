@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import io
 import json
 import os
 import shutil
@@ -14,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from absl.testing import flagsaver
 from etils import epath
 
-import launch
 from experiments import choose, classify, run, study, synthesise, train
 from sergan import checkpoint, checksums, report, synthesis, writers
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
+from tests.commands import launch
 
 ROOT = Path(__file__).parent.parent
 FULL = "no space is left on its disk; make room and run the same command again, which goes on"
@@ -53,21 +51,6 @@ def rows(tmp_path_factory):
     return folder
 
 
-def go(*arguments):
-    """(exit code, stdout, stderr) of launch.py in this process."""
-    out, err, old = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    argv = ["launch.py", *map(str, arguments)]
-    patched = pytest.MonkeyPatch.context()
-    told = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-    with flagsaver.flagsaver(), patched as patch, told[0], told[1]:
-        patch.setattr(sys, "argv", argv)  # where the flags of a config look
-        code = launch.main(argv)
-    signal.signal(signal.SIGTERM, old)
-    assert "Traceback" not in err.getvalue()
-    return code, out.getvalue(), err.getvalue()
-
-
 @pytest.fixture(scope="module")
 def command(rows):
     """The flags of a small study."""
@@ -80,7 +63,7 @@ def command(rows):
 def straight(command, tmp_path_factory):
     """A run that nothing happened to."""
     folder = tmp_path_factory.mktemp("runs") / "l\u00e4uf \u00e9 1"
-    code, out, err = go(*command, f"--workdir={folder}")
+    code, out, err = launch(*command, f"--workdir={folder}")
     assert code == 0 and f"Report: {folder / 'report.html'}" in out, err
     return folder
 
@@ -145,11 +128,11 @@ def test_ctrl_c_at_each_stage_loses_nothing(command, straight, tmp_path):
     stages += [(choose._Trials, "all", 2), (classify._Part, "predictions", 3), (report, "write", 1)]
     for place, name, after in stages:
         with interrupted(place, name, after):
-            code, out, err = go(*command, f"--workdir={folder}")
+            code, out, err = launch(*command, f"--workdir={folder}")
         assert (code, out) == (3, ""), (name, err)
         assert "launch.py: interrupted; what is done is saved, the same command goes on" in err
         assert folder.exists() == (name != "prepare")
-    assert go(*command, f"--workdir={folder}")[0] == 0
+    assert launch(*command, f"--workdir={folder}")[0] == 0
     assert_same(folder, straight)
 
 
@@ -170,7 +153,7 @@ def test_two_commands_on_a_new_folder_are_one_run(command, straight, tmp_path, m
         return advance(group)
 
     monkeypatch.setattr(study, "prepare", slowly)
-    code, _, err = go(*command, f"--workdir={folder}")
+    code, _, err = launch(*command, f"--workdir={folder}")
     assert code == 0, err
     refused, first = said
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -193,7 +176,7 @@ def test_another_config_that_began_a_new_folder_first_is_not_mixed_in(command, t
         return prepare(config, progress)
 
     monkeypatch.setattr(study, "prepare", slowly)
-    code, _, err = go(*command, f"--workdir={folder}")
+    code, _, err = launch(*command, f"--workdir={folder}")
     assert code == 2 and "made with another config (config.svm.C differ)" in err, err
     assert writers.read_json(folder / "config.json")["config"]["svm"]["C"] == 0.5
 
@@ -223,12 +206,12 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on(command, straight, tm
     """Full in the first save of a checkpoint, and after the training."""
     with disk(tmp_path / "disk", size):
         folder = tmp_path / "disk" / "run"
-        code, out, err = go(*command, f"--workdir={folder}")
+        code, out, err = launch(*command, f"--workdir={folder}")
         assert (code, out) == (2, "") and err.endswith(f"launch.py: {folder}: {FULL}\n"), err
         assert "ERROR" not in err and json.loads((folder / "config.json").read_text())["started"]
         assert not list(folder.rglob("*.partial"))
         remount(tmp_path / "disk", "size=30m")
-        assert go(*command, f"--workdir={folder}")[0] == 0
+        assert launch(*command, f"--workdir={folder}")[0] == 0
         assert_same(folder, straight)
 
 
@@ -236,12 +219,12 @@ def test_a_full_disk_leaves_what_was_exported_before(straight, tmp_path):
     with disk(tmp_path / "disk", "500k"):
         out = tmp_path / "disk" / "rows.npz"
         at = ["--mode=synthesize", f"--workdir={straight}", f"--out={out}"]
-        assert go(*at, "--per_class=5")[0] == 0
+        assert launch(*at, "--per_class=5")[0] == 0
         before = out.read_bytes()
         with contextlib.suppress(OSError), (tmp_path / "disk" / "other").open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(1024))
-        code, _, err = go(*at, "--per_class=30")
+        code, _, err = launch(*at, "--per_class=30")
         assert code == 2 and f"{out.parent}: {FULL}" in err
         assert out.read_bytes() == before and not list((tmp_path / "disk").glob("*.partial"))
 
@@ -251,21 +234,21 @@ def test_a_read_only_disk_is_named_and_what_is_there_still_answers(command, stra
         folder = Path(shutil.copytree(straight, tmp_path / "disk" / "run"))
         (folder / "report.html").unlink()
         remount(tmp_path / "disk", "ro")
-        code, _, err = go(*command, f"--workdir={folder}")
+        code, _, err = launch(*command, f"--workdir={folder}")
         assert code == 2 and f"{folder}: nothing can be written to {folder}; name another --workdir" in err
         new = tmp_path / "disk" / "new" / "run"
-        code, _, err = go(*command, f"--workdir={new}")
+        code, _, err = launch(*command, f"--workdir={new}")
         assert code == 2 and f"{new}: nothing can be written to {tmp_path / 'disk'}; name another" in err
-        code, _, err = go("--mode=report", f"--workdir={folder}")
+        code, _, err = launch("--mode=report", f"--workdir={folder}")
         assert code == 2 and f"{folder}: cannot be written to; allow it, or name another folder" in err
         at = ["--mode=synthesize", f"--workdir={folder}", "--per_class=5"]
-        code, _, err = go(*at, f"--out={folder / 'rows.csv'}")
+        code, _, err = launch(*at, f"--out={folder / 'rows.csv'}")
         assert code == 2 and f"{folder}: cannot be written to" in err
-        assert go(*at, f"--out={tmp_path / 'rows.csv'}")[0] == 0
+        assert launch(*at, f"--out={tmp_path / 'rows.csv'}")[0] == 0
         remount(tmp_path / "disk", "rw")
-        assert go(*command, f"--workdir={folder}")[0] == 0
+        assert launch(*command, f"--workdir={folder}")[0] == 0
         remount(tmp_path / "disk", "ro")
-        code, out, _ = go(*command, f"--workdir={folder}")
+        code, out, _ = launch(*command, f"--workdir={folder}")
         assert code == 0 and "everything is found done" in out
 
 
@@ -302,7 +285,7 @@ def stopped(command, tmp_path_factory):
     """A run that was stopped in its training, with two checkpoints."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with interrupted(train._Group, "advance", 4):
-        assert go(*command, f"--workdir={folder}")[0] == 3
+        assert launch(*command, f"--workdir={folder}")[0] == 3
     assert sorted(path.name for path in (folder / "checkpoints" / "group_000").glob("*")) == ["6", "8"]
     return folder
 
@@ -331,7 +314,7 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint(
     for step in steps:
         damage(max((group / step).rglob("d/*"), key=lambda path: path.stat().st_size))
     with interrupted(synthesise, "synthesise"):
-        code, _, err = go(*command, f"--workdir={folder}")
+        code, _, err = launch(*command, f"--workdir={folder}")
     assert code == 3
     assert all(f"{group / step}: not whole (" in err for step in steps)
     how = "goes on from the one at step 6" if steps == "8" else "is trained anew"
@@ -344,7 +327,7 @@ def test_damaged_generators_are_named_and_trained_again(straight, copied, comman
     place = copied / "checkpoints" / "generators_000"
     damage(max(place.rglob("d/*"), key=lambda path: path.stat().st_size))
     at = ["--mode=synthesize", f"--workdir={copied}", "--per_class=5"]
-    code, _, err = go(*at, f"--out={tmp_path / 'r.csv'}")
+    code, _, err = launch(*at, f"--out={tmp_path / 'r.csv'}")
     assert code == 2 and f"{place}: a damaged checkpoint (" in err
     assert "delete it and run the run folder's own command again: its group is trained anew" in err
     if damage is flip:  # as it says
@@ -352,7 +335,7 @@ def test_damaged_generators_are_named_and_trained_again(straight, copied, comman
     else:
         (copied / "report.html").unlink()
     with interrupted(synthesise, "synthesise"):
-        assert go(*command, f"--workdir={copied}")[0] == 3
+        assert launch(*command, f"--workdir={copied}")[0] == 3
     assert_same_training(copied, straight)
 
 
@@ -375,16 +358,16 @@ def test_a_damaged_file_is_named_with_what_to_do(copied, straight, command, tmp_
     damage(copied / name)
     rows = ["--mode=synthesize", f"--out={tmp_path / 'r.csv'}", "--per_class=5"]
     mode = rows if name.endswith(".parquet") else ["--mode=report"]
-    code, _, err = go(*mode, f"--workdir={copied}")
+    code, _, err = launch(*mode, f"--workdir={copied}")
     assert code == 2 and f"launch.py: {copied / name}" in err and words in err, err
     if name == "config.json":
         assert "restore it, or name another folder" in err
-        assert go(*command, f"--workdir={copied}")[0] == 2
+        assert launch(*command, f"--workdir={copied}")[0] == 2
         return
     assert "delete it and run the" in err
     if (name, damage) in (("predictions.csv", shorter), ("features.parquet", half)):
         (copied / name).unlink()
-        assert go(*command, f"--workdir={copied}")[0] == 0
+        assert launch(*command, f"--workdir={copied}")[0] == 0
         for result in RESULTS:
             assert (copied / result).read_bytes() == (straight / result).read_bytes(), result
 
@@ -392,15 +375,15 @@ def test_a_damaged_file_is_named_with_what_to_do(copied, straight, command, tmp_
 def test_rows_are_exported_whole_or_not_at_all(straight, tmp_path):
     at = ["--mode=synthesize", f"--workdir={straight}", "--per_class=5"]
     missing, folder, old = tmp_path / "no" / "r.csv", tmp_path / "f.csv", tmp_path / "z\u00fc ge.csv"
-    code, _, err = go(*at, f"--out={missing}")
+    code, _, err = launch(*at, f"--out={missing}")
     assert code == 2 and f"{missing}: the folder {missing.parent} does not exist" in err
     folder.mkdir()
-    code, _, err = go(*at, f"--out={folder}")
+    code, _, err = launch(*at, f"--out={folder}")
     assert code == 2 and f"{folder}: is a folder; name a file" in err
     old.write_text("the user's")
-    assert go(*at, "--per_class=10000", f"--out={old}")[0] == 2
+    assert launch(*at, "--per_class=10000", f"--out={old}")[0] == 2
     assert old.read_text() == "the user's"
-    assert go(*at, f"--out={old}")[0] == 0 and len(pd.read_csv(old)) == 10
-    code, _, err = go("--mode=report", f"--workdir={straight},{straight}", f"--out={old}")
+    assert launch(*at, f"--out={old}")[0] == 0 and len(pd.read_csv(old)) == 10
+    code, _, err = launch("--mode=report", f"--workdir={straight},{straight}", f"--out={old}")
     assert code == 2 and f"{old}: " in err and "name another folder" in err
     assert len(pd.read_csv(old)) == 10 and not missing.parent.exists()

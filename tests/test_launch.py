@@ -21,7 +21,7 @@ from experiments.synthesise import synthetic_path
 from experiments.train import restore_generators
 from sergan import data
 from sergan.corpora import tables
-from tests.commands import DEBUG, ROOT, launch, refused
+from tests.commands import DEBUG, ROOT, launch, process, refused
 
 EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
 
@@ -30,7 +30,7 @@ EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
 def run(tmp_path_factory):
     """A finished debug run."""
     folder = tmp_path_factory.mktemp("runs") / "a run"
-    code, out, err = launch(DEBUG, f"--workdir={folder}")
+    code, out, err = process(DEBUG, f"--workdir={folder}")
     assert code == 0, err
     assert "real+wdiv" in out and "report.html" in out
     assert "Traceback" not in err
@@ -307,7 +307,7 @@ def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
     code, out, err = launch("--config=configs/emodb_study.py:speaker", "--mode=inspect")
     assert code == 0, err
     assert "choice: on 45 inner folds, among C (0.001, 0.01, 1.0), amounts (1.0, 3.0, 10.0), " in out
-    code, out, _ = launch("--help")
+    code, out, _ = process("--help")
     assert code == 0 and "--mode=synthesize" in out
 
 

@@ -6,9 +6,8 @@ from configs.common import grid
 from configs.emodb_wdiv import get_config
 from experiments import study
 from sergan.errors import UserError
-from tests.test_faults import go
+from tests.commands import DEBUG, refused
 
-DEBUG = "--config=configs/emodb_wdiv.py:debug"
 NAN, INF = float("nan"), float("inf")
 HUGE = 10**18
 
@@ -100,13 +99,6 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
             study.prepare(config)
 
 
-def refused(*arguments):
-    """The message of a command that is refused."""
-    code, out, err = go(*arguments)
-    assert code == 2 and out == "" and len(err.splitlines()) <= 2, err
-    return err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -149,7 +141,7 @@ def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
         (
             "a.py",
             "import ml_collections\nget_config = ml_collections.ConfigDict",
-            "a.py: config.amount, config.arms, config.choice and 22 more are missing",
+            "a.py: config.amount, config.arms, config.choice and 23 more are missing",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from configs.emodb_hda import get_config
 from experiments.clips import study
 from sergan.errors import UserError
-from tests.commands import ROOT, launch, refused
+from tests.commands import ROOT, launch, process, refused
 
 HDA = "--config=configs/emodb_hda.py:debug"
 ARMS = ["duplicate", "time_shift", "pitch_shift", "wavegan", "specgan"]
@@ -27,7 +27,7 @@ WORDS = {name: str for name in ("id", "speaker", "file", "parent")}
 def run(tmp_path_factory):
     """A finished debug run."""
     folder = tmp_path_factory.mktemp("runs") / "hda"
-    code, out, err = launch(HDA, f"--workdir={folder}")
+    code, out, err = process(HDA, f"--workdir={folder}")
     assert code == 0, err
     assert "real+specgan" in out and "Traceback" not in err
     return folder

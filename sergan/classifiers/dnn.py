@@ -123,8 +123,12 @@ def _programs(settings: DnnSettings, inputs: int, classes: int) -> tuple[Callabl
 
 
 def _stacked(problems: list[np.ndarray]) -> jax.Array:
-    rows = _rounded(max(map(len, problems)))
-    return jnp.stack([_padded(x_NxD, rows) for x_NxD in problems])
+    """x_PxNxD, padded with zeros; made in one place, since it is most of what a study holds in memory."""
+    rows, width = _rounded(max(map(len, problems))), problems[0].shape[1]
+    x_PxNxD = np.zeros((len(problems), rows, width), np.float32)
+    for own_NxD, x_NxD in zip(x_PxNxD, problems, strict=True):
+        own_NxD[: len(x_NxD)] = x_NxD
+    return jnp.asarray(x_PxNxD)
 
 
 def _stack(tasks: list[Task], classes: int) -> _Data:
