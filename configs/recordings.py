@@ -25,7 +25,7 @@ def base() -> ml_collections.ConfigDict:
     c.seeds = 1  # of a classifier, for each GAN seed
 
     c.balance = balance = ml_collections.ConfigDict()
-    balance.reference = "anger"  # the class that gets no clips
+    balance.reference = ""  # the class that gets no clips; empty: the largest, which is anger in EMO-DB
     balance.factor = 0.0  # clips made for each clip of another class; 0: up to the reference's count
 
     c.shifts = shifts = ml_collections.ConfigDict()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from sergan import data
 from sergan.corpora import emodb, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.features import extract
@@ -48,6 +50,18 @@ def cache(tmp_path_factory):
     place = tmp_path_factory.mktemp("cache")
     extract(emodb.read(Path(__file__).parent / "data" / "emodb"), "IS10", place, workers=2)
     return place
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory):
+    """A folder with EMO-DB as corpus.parquet and the unlabelled speech as source.parquet, with every twelfth
+    feature: all clips and speakers, and a tenth of the work."""
+    folder = tmp_path_factory.mktemp("narrow")
+    for name, kept in (("emodb", "corpus"), ("speech", "source")):
+        table = data.load(name, "IS10")
+        fewer = replace(table, x_UxD=np.ascontiguousarray(table.x_UxD[:, ::12]), names_D=table.names_D[::12])
+        tables.write(fewer, epath.Path(folder / f"{kept}.parquet"))
+    return folder
 
 
 @pytest.fixture

@@ -203,3 +203,5 @@ def test_own_clips_come_from_a_table(tmp_path):
     resolved = study.prepare(config)
     assert len(resolved.folds) == 8 and resolved.classes == ("anger", "calm")
     assert sorted(np.bincount(resolved.label_U).tolist()) == [4, 9] and len(resolved.clips) == 13
+    made_FxC = np.array([resolved.missing(fold) for fold in resolved.folds])
+    assert made_FxC[:, 0].min() > 0 and not made_FxC[:, 1].any()  # calm is the largest class

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from sergan import data
 from sergan.corpora import tables
 from tests.commands import DEBUG, ROOT, launch, refused
 
@@ -30,9 +29,14 @@ def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
     }
 
 
-def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
+def few(narrow):
+    """The flags for the corpus and S with fewer features."""
+    return [f"--config.corpus.table={narrow}/corpus.parquet", f"--config.source={narrow}/source.parquet"]
+
+
+def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path, narrow):
     run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_study.py:debug", f"--workdir={run}")
+    code, _, err = launch("--config=configs/emodb_study.py:debug", *few(narrow), f"--workdir={run}")
     assert code == 0, err
     words = {name: str for name in ("id", "speaker", "arm", "held_out")}
     results, predictions, choices, quality = (
@@ -63,9 +67,9 @@ def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path):
     assert "chosen" in (run / "report.html").read_text() and not list(run.rglob("*.partial"))
 
 
-def test_a_sweep_has_a_row_for_each_point(tmp_path):
+def test_a_sweep_has_a_row_for_each_point(tmp_path, narrow):
     run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_ablations.py:debug", f"--workdir={run}")
+    code, _, err = launch("--config=configs/emodb_ablations.py:debug", *few(narrow), f"--workdir={run}")
     assert code == 0, err
     points = pd.read_csv(run / "points.csv")
     assert len(points) == 4 and {"point", "lambda_cyc", "lambda_cls"} == set(points.columns)
@@ -82,9 +86,9 @@ def test_a_sweep_has_a_row_for_each_point(tmp_path):
         assert swept.items() <= member["hypers"].items()
 
 
-def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):
+def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, narrow):
     run = tmp_path / "run"
-    code, _, err = launch("--config=configs/emodb_texts.py:debug", f"--workdir={run}")
+    code, _, err = launch("--config=configs/emodb_texts.py:debug", *few(narrow), f"--workdir={run}")
     assert code == 0, err
     predictions = pd.read_csv(run / "predictions.csv", dtype={"id": str})
     cell = predictions[(predictions.arm == "real") & (predictions.classifier == "svm")]
@@ -94,9 +98,9 @@ def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path):
     assert set(results.arm) == {"real", "moments", "real+moments"}
 
 
-def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path):
+def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path, narrow):
     """EMO-DB's women are the corpus, its men another one, moved and stretched."""
-    table, run = data.load("emodb", "IS10"), tmp_path / "run"
+    table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
     men = [f"emodb/{name}" for name in ("03", "10", "11", "12", "15")]
     his_U = np.isin(table.speakers_U, men)
     his, hers = (table.select(np.flatnonzero(rows_U)) for rows_U in (his_U, ~his_U))
@@ -105,7 +109,7 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
     tables.write(hers, tmp_path / "hers.parquet")
     tables.write(moved, tmp_path / "his.parquet")
     flags = [f"--config.corpus.table={tmp_path / 'hers.parquet'}"]
-    flags += [f"--config.target.table={tmp_path / 'his.parquet'}", f"--workdir={run}"]
+    flags += [f"--config.target.table={tmp_path / 'his.parquet'}", few(narrow)[1], f"--workdir={run}"]
     code, _, err = launch("--config=configs/cross_corpus.py:debug", *flags)
     assert code == 0, err
     predictions = pd.read_csv(run / "predictions.csv", dtype=str)
@@ -135,16 +139,16 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
     assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
 
 
-def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
+def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow):
     """EMO-DB's speakers in the roles of IEMOCAP's."""
-    table, run = data.load("emodb", "IS10"), tmp_path / "run"
+    table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
     names = sorted(set(table.speakers_U.tolist()))
     roles = {name: f"iemocap/Ses0{1 + i // 2}{'FM'[i % 2]}" for i, name in enumerate(names)}
     tables.write(
         replace(table, speakers_U=np.array([roles[name] for name in table.speakers_U.tolist()])),
         tmp_path / "roles.parquet",
     )
-    flags = [f"--config.corpus.table={tmp_path / 'roles.parquet'}", f"--workdir={run}"]
+    flags = [f"--config.corpus.table={tmp_path / 'roles.parquet'}", few(narrow)[1], f"--workdir={run}"]
     code, _, err = launch("--config=configs/iemocap.py:debug", *flags)
     assert code == 0, err
     members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
@@ -160,7 +164,7 @@ def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path):
     assert "Beside Bao et al. 2019" in page and "60.37 ± 0.70" in page
 
 
-def test_the_other_settings_run_too(tmp_path):
+def test_the_other_settings_run_too(tmp_path, narrow):
     """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source, a sweep."""
     run = tmp_path / "run"
     sweep = "--sweep=lambda_cyc=0.5,5"
@@ -175,7 +179,7 @@ def test_the_other_settings_run_too(tmp_path):
         "training.members_per_group": 10,
     }
     flags = [f"--config.{key}={value}" for key, value in settings.items()]
-    code, _, err = launch(DEBUG, f"--workdir={run}", sweep, *flags)
+    code, _, err = launch(DEBUG, few(narrow)[0], f"--workdir={run}", sweep, *flags)
     assert code == 0, err
     results = pd.read_csv(run / "results.csv")
     assert set(results.arm) == {"real", "gan", "real+gan"}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def recordings(config: Any) -> list[Recording]:
     emotions = mapping.renamed(table, names).emotions_U.tolist()
     classes = _classes(config, emotions)
     return [
-        Recording(one.id, one.path, one.speaker, emotion, one.session, one.start, one.end)
+        replace(one, emotion=emotion)
         for one, emotion in zip(found, emotions, strict=True)
         if emotion in classes
     ]
@@ -127,8 +127,9 @@ def assemble(config: Any, corpus: FeatureTable, samples: list[np.ndarray]) -> St
 def missing(config: Any, label_U: np.ndarray, fold: Fold, classes: tuple[str, ...]) -> np.ndarray:
     """Clips [C] to be made of each class for the training clips of a fold."""
     balance = config.balance
-    factor = balance.factor if balance.factor > 0 else None
-    return shifts.missing(label_U[fold.train_R], classes, factor, balance.reference)
+    label_R = label_U[fold.train_R]
+    largest = classes[int(np.bincount(label_R, minlength=len(classes)).argmax())]
+    return shifts.missing(label_R, classes, balance.factor or None, balance.reference or largest)
 
 
 def classifiers(config: Any, classes: int) -> dict[str, AdcrnnSettings]:
