@@ -30,7 +30,7 @@ def base() -> ml_collections.ConfigDict:
     target.dev_split = "speaker"  # whole speakers, or "clip": clips of all of them
 
     c.features = features = ml_collections.ConfigDict()
-    features.set = "IS10"  # any openSMILE set by name
+    features.set = "IS10"  # any openSMILE set by name, or "logmel": 128 frames of 40 filters
     features.cache = "~/.cache/sergan/features"
     features.store = ""  # folder of prepared sets, in which decoded audio is kept; empty: it is not
     features.workers = 0  # 0: all cores
@@ -153,6 +153,8 @@ def _gan() -> ml_collections.ConfigDict:
     gan = ml_collections.ConfigDict()
     gan.loss = "wdiv"  # "wdiv" or "gan" (JS)
     gan.seeds = 2
+    gan.view = ""  # rows as such, by dense layers, or "spectrogram": of log-Mel rows, by convolutions;
+    # generator and critic are then the numbers of maps after each halving, 3 at most
     gan.generator = (64, 64)
     gan.critic = (64, 64)
     gan.critic_heads = False  # a critic for each group of features, averaged

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments import ranges
-from sergan import augment, inputs, mapping
+from sergan import adversarial, augment, inputs, logmel, mapping, nets
 from sergan.corpora import CORPORA
 from sergan.errors import UserError
+from sergan.features import LOGMEL
 from sergan.gan import ACTIVATIONS, LOSSES, PRECISIONS
 from sergan.methods import METHODS
 
@@ -30,6 +31,7 @@ MOST = {  # of what takes memory or processes before anything could be said
 WIDEST = 100_000  # hidden layer
 NORMALISATIONS = ("train", "speaker", "corpus")
 PROTOCOLS = ("speaker", "speaker_groups", "session", "speaker_text", "across")
+VIEWS = ("spectrogram",)  # of rows by the CycleGANs, beside rows as such
 PARTS = ("improvised", "scripted")
 
 
@@ -38,6 +40,7 @@ def check(config: Any) -> None:
     _check_kinds(config)
     _check_words(config)
     _check_corpora(config)
+    _check_view(config)
     mapping.parse(config.corpus.labels, "corpus.labels")
     for key in ("corpus", "target"):
         inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
@@ -54,6 +57,7 @@ def _check_words(config: Any) -> None:
         "target.dev_split": ((config.target.dev_split,), ("speaker", "clip")),
         "arms": (tuple(config.arms), (*augment.ARMS, *METHODS)),
         "gan.loss": ((config.gan.loss,), LOSSES),
+        "gan.view": (tuple(filter(None, [config.gan.view])), VIEWS),
         "gan.precision": ((config.gan.precision,), PRECISIONS),
         "gan.activations": ((config.gan.activations,), ACTIVATIONS),
         "gan.cycle_reduction": ((config.gan.cycle_reduction,), ("sum", "mean")),
@@ -179,6 +183,32 @@ def _check_corpora(config: Any) -> None:
             f"config.corpus.part: {name} has no part {config.corpus.part} (only {', '.join(parts)} has); "
             "leave it empty"
         )
+
+
+def _check_view(config: Any) -> None:
+    """Raises UserError for what does not go with convolutional CycleGANs."""
+    gan = config.gan
+    if not gan.view:
+        return
+    if config.features.set.lower() != LOGMEL:
+        raise UserError(
+            f"config.gan.view={gan.view} is for config.features.set={LOGMEL}, not {config.features.set}"
+        )
+    if gan.critic_heads:
+        raise UserError(f"config.gan.critic_heads: with config.gan.view={gan.view} a critic has no heads")
+    dense = [arm for arm in config.arms if arm in adversarial.KINDS]
+    if dense:
+        raise UserError(
+            f"config.arms: {', '.join(dense)} have dense layers only; leave them out with "
+            f"config.gan.view={gan.view}"
+        )
+    most = nets.halvings((logmel.ROW, logmel.FILTERS))
+    for name in ("generator", "critic"):
+        if not 1 <= len(gan[name]) <= most:
+            raise UserError(
+                f"config.gan.{name}: with config.gan.view={gan.view} it has the maps of 1 to {most} halvings "
+                f"of {logmel.ROW} frames and {logmel.FILTERS} filters, not {len(gan[name])}"
+            )
 
 
 def _several(config: Any, *keys: str) -> dict[str, Any]:

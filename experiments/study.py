@@ -12,7 +12,7 @@ from experiments import points
 from experiments.checks import check
 from experiments.classes import chosen_classes
 from experiments.points import Point
-from sergan import adversarial, features, folds, inputs, mapping, members
+from sergan import adversarial, features, folds, inputs, logmel, mapping, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -317,7 +317,8 @@ def gan_config(
     `identity` says whether the identity loss is computed at all.
 
     Raises:
-      UserError: a number of steps that the chunk length does not divide.
+      UserError: a number of steps that the chunk length does not divide; rows that are no spectrograms where
+        the view asks for them.
     """
     gan = config.gan
     rows = np.mean([len(fold.train_R) for fold in splits]) / len(classes)
@@ -366,7 +367,20 @@ def gan_config(
         decay_steps=gan.decay_epochs * epoch,
         decay_factor=gan.decay_factor,
         decay_floor=gan.decay_floor,
+        shape=_shape(config, names_D),
     )
+
+
+def _shape(config: Any, names_D: tuple[str, ...]) -> tuple[int, ...]:
+    """Frames and filters of rows that are seen as spectrograms; raises UserError if they are none."""
+    if not config.gan.view:
+        return ()
+    if names_D != logmel.names():
+        raise UserError(
+            f"config.gan.view={config.gan.view}: the columns are not those of config.features.set=logmel "
+            f"(first {names_D[0]}); give recordings, or a table of such rows"
+        )
+    return logmel.ROW, logmel.FILTERS
 
 
 def labelled(config: Any, table: FeatureTable) -> FeatureTable:

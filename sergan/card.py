@@ -56,18 +56,20 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
 
 
 def licences(run: Run, rows: pd.DataFrame) -> list[str]:
-    """One line for each corpus that the rows are derived from, and for openSMILE."""
+    """One line for each corpus that the rows are derived from, and for openSMILE if the features are its."""
     config = run.record.get("config", {})
     names = [config.get("corpus", {}).get("name", "")]  # a target is only tested on
     names += sorted({str(name).partition("/")[0] for name in rows["source_id"].unique()})
     names = [name for name in dict.fromkeys(names) if name and name != "noise"]
     unknown = "ask its owner; what you pass on is derived from it"
     lines = [LICENCES.get(name, f"{name}: {unknown}") for name in names]
+    if config.get("features", {}).get("set", "").lower() == "logmel":
+        return lines
     return [*lines, "openSMILE, which computed the features: research and personal use only"]
 
 
 _NORMALISED = {
-    "train": "none, the features are on openSMILE's own scales.",
+    "train": "none, the features are on their own scales.",
     "speaker": "the features of each speaker have mean 0 and deviation 1.",
     "corpus": "the features of each corpus have mean 0 and deviation 1.",
 }

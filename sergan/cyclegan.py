@@ -32,12 +32,18 @@ def make_nets(config: GanConfig) -> Nets:
         "precision": config.precision,
         "activations": config.activations,
     }
+    own: dict[str, Any] = {"dropout": config.dropout, "residual": config.residual, **shared}
+    cls = nets.build(d, config.classifier, config.emotions, **shared)
+    if config.shape:
+        frames, filters = config.shape
+        gen = nets.build_spectral_generator((frames, filters), config.generator, **own)
+        return Nets(gen, nets.build_spectral_critic((frames, filters), config.critic, **shared), cls)
     return Nets(
-        gen=nets.build(d, config.generator, d, dropout=config.dropout, residual=config.residual, **shared),
+        gen=nets.build(d, config.generator, d, **own),
         critic=nets.build_heads(config.heads, config.critic, **shared)
         if config.heads
         else nets.build(d, config.critic, 1, **shared),
-        cls=nets.build(d, config.classifier, config.emotions, **shared),
+        cls=cls,
     )
 
 
@@ -177,7 +183,11 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
             return losses.gan_discriminator(real_B, fake_B, hypers.smoothing), (estimate, jnp.zeros(()))
         x_BxD = losses.interpolate(key, real_BxD, fake_BxD)
         penalty = losses.divergence_penalty(
-            lambda x_D: net.critic.apply(params, x_D[None])[0, 0], x_BxD, hypers.penalty_k, hypers.penalty_p
+            lambda x: jnp.sum(net.critic.apply(params, jnp.atleast_2d(x))),  # of a sample, or of all together
+            x_BxD,
+            hypers.penalty_k,
+            hypers.penalty_p,
+            together=bool(config.shape),
         )
         return losses.wasserstein_critic(real_B, fake_B) + penalty, (estimate, penalty)
 

@@ -1,4 +1,4 @@
-"""openSMILE functionals of recordings, checked first, extracted on all cores, cached by content."""
+"""Rows of recordings, openSMILE functionals or log-Mel: checked first, extracted, cached by content."""
 
 import difflib
 import hashlib
@@ -19,7 +19,7 @@ from functools import cache as remember
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,9 +33,11 @@ Progress = Callable[[int, int], Any]
 Item = TypeVar("Item")
 
 STORE = "~/tensorflow_datasets"  # of stock sets, where no other store is named
+LOGMEL = "logmel"  # the set whose rows are log-Mel spectrograms, see `logmel.row`; all others are openSMILE's
 
 _log = logging.getLogger(__name__)
 _CHUNK = 4  # clips handed to a process at a time
+_BATCH = 32  # clips whose log-Mel spectrograms are made at once
 _BLOCK = 500  # rows of a prepared set in a file of the cache
 
 
@@ -50,21 +52,19 @@ def groups(names_D: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 def feature_set(name: str) -> str:
-    """openSMILE's own spelling of a feature set's name, given in any case: "is10" -> "IS10".
+    """A set's own spelling of its name, given in any case: "is10" -> "IS10", "LogMel" -> "logmel".
 
     Raises:
-      UserError: openSMILE has no such set; names the known ones and the nearest.
+      UserError: there is no such set; names the known ones and the nearest.
     """
     import opensmile
 
-    known = {spelling.lower(): spelling for spelling in opensmile.FeatureSet.__members__}
+    known = {spelling.lower(): spelling for spelling in (*opensmile.FeatureSet.__members__, LOGMEL)}
     if name.lower() in known:
         return known[name.lower()]
     nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     hint = f"; did you mean {known[nearest[0]]}?" if nearest else ""
-    raise UserError(
-        f"config.features.set: openSMILE has no set {name!r} (only {', '.join(known.values())}){hint}"
-    )
+    raise UserError(f"config.features.set: there is no set {name!r} (only {', '.join(known.values())}){hint}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Extraction:
     before any of them is read.
 
     Raises:
-      UserError: openSMILE has no such set.
+      UserError: there is no such set.
     """
 
     set_name: str
@@ -104,8 +104,8 @@ class Extraction:
 
     def labels(self, clips: Sequence[Recording] | Sequence[Entry]) -> FeatureTable:
         """The rows that there would be, with NaN for values."""
-        names_D = _smile(self.set_name).feature_names
-        return _table(np.full((len(clips), len(names_D)), np.nan, np.float32), clips, self.set_name)
+        width = len(_extractor(self.set_name).names_D)
+        return _table(np.full((len(clips), width), np.nan, np.float32), clips, self.set_name)
 
     def _clips(self, clips: Clips) -> FeatureTable:
         return extract_prepared(clips, self.set_name, self.cache, self.workers, self.progress)
@@ -135,23 +135,24 @@ def extract(
     progress: Progress | None = None,
     skip: bool = False,
 ) -> FeatureTable:
-    """Functionals of every recording, one row each, in the order given.
+    """Features of every recording, one row each, in the order given.
 
-    Rows are kept in `cache`/<set>-opensmile-<version>/, in a file for each clip named by the sha256 of the
-    audio file, or of that and a segment; what is there is not extracted again. All other files are checked
-    before the first is extracted. `workers` processes work (0: one for each core; 1: none but this one), with
-    the same outcome whatever their number; `progress(done, total)` is called after each row. With `skip`
+    Rows are kept in `cache`/<set>-opensmile-<version>/ or `cache`/logmel-<version>/, in a file for each clip
+    named by the sha256 of the audio file, or of that and a segment; what is there is not extracted again. All
+    other files are checked before the first is extracted. `workers` processes work (0: one for each core; 1:
+    none but this one, as always for log-Mel), with the same outcome whatever their number;
+    `progress(done, total)` is called after each row. With `skip`
     recordings that `read_audio` refuses are left out, and counted in the log.
 
     Raises:
       UserError: no recordings; a misspelt set; files that `read_audio` refuses, the first five named (with
-        `skip` only where no other is left); a clip
-        that openSMILE finds no finite values for; or a table that `tables.check` refuses.
+        `skip` only where no other is left); a clip without finite values; or a table that `tables.check`
+        refuses.
     """
     set_name = feature_set(set_name)
     if not recordings:
         raise UserError("no recordings to extract features from")
-    width = len(_smile(set_name).feature_names)
+    width = len(_extractor(set_name).names_D)
     files = [_file(cache, set_name, digest) for digest in _digests(recordings)]
     count = Counter(files)  # clips with the same content share a file
     rows = {file: _cached(file, (width,)) for file in count}
@@ -162,7 +163,7 @@ def extract(
     new = {file: recording for file, recording in pairs if file not in faulty}
     done = len(files) - sum(count[file] for file in new)
     _tell(progress, done, len(files))
-    with closing(_rows(partial(_row, set_name), list(new.values()), workers)) as fresh:
+    with closing(_rows(set_name, _read, list(new.values()), workers)) as fresh:
         for (file, recording), row_D in zip(new.items(), fresh, strict=True):
             _check_row(row_D, set_name, recording.path)
             _keep(file, row_D)
@@ -180,19 +181,19 @@ def extract_prepared(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> FeatureTable:
-    """Functionals of every clip of a prepared set, one row each, in its order.
+    """Features of every clip of a prepared set, one row each, in its order.
 
     As `extract`, but rows are kept in files of `_BLOCK` rows, each named by the sha256 of its clips' digests:
     a call that was killed goes on with the first file that is not there, and a set that grew at its end is
     extracted from about there on. Memory holds the table, the labels, and a clip for each process.
 
     Raises:
-      UserError: a misspelt set; a set that cannot be read; a clip that openSMILE finds no finite values for;
-        or a table that `tables.check` refuses.
+      UserError: a misspelt set; a set that cannot be read; a clip without finite values; or a table
+        that `tables.check` refuses.
     """
     set_name = feature_set(set_name)
     entries = clips.entries()
-    x_UxD = np.empty((len(entries), len(_smile(set_name).feature_names)), np.float32)
+    x_UxD = np.empty((len(entries), len(_extractor(set_name).names_D)), np.float32)
     new: dict[Path, range] = {}
     for start in range(0, len(entries), _BLOCK):
         block = range(start, min(start + _BLOCK, len(entries)))
@@ -206,7 +207,7 @@ def extract_prepared(
     done = len(entries) - sum(map(len, new.values()))
     _tell(progress, done, len(entries))
     indices = [i for block in new.values() for i in block]
-    with closing(_rows(partial(_clip_row, clips, set_name), indices, workers)) as fresh:
+    with closing(_rows(set_name, partial(_samples, clips), indices, workers)) as fresh:
         for file, block in new.items():
             for i in block:
                 x_UxD[i] = next(fresh)
@@ -219,13 +220,14 @@ def extract_prepared(
 
 def _file(cache: str | Path, set_name: str, digest: str) -> Path:
     """Where rows of a set are kept."""
-    place = Path(cache).expanduser() / f"{set_name}-opensmile-{metadata.version('opensmile')}"
+    place = Path(cache).expanduser() / _extractor(set_name).name.replace(" ", "-")
     return place / digest[:2] / f"{digest}.npy"
 
 
 def _check_row(row_D: np.ndarray, set_name: str, where: object) -> None:
     if not np.isfinite(row_D).all():
-        raise UserError(f"{where}: openSMILE's {set_name} gives NaN or infinite values for this clip")
+        name = _extractor(set_name).name
+        raise UserError(f"{where}: {name} gives NaN or infinite values for this clip")
 
 
 def _table(x_UxD: np.ndarray, clips: Sequence[Recording] | Sequence[Entry], set_name: str) -> FeatureTable:
@@ -234,8 +236,8 @@ def _table(x_UxD: np.ndarray, clips: Sequence[Recording] | Sequence[Entry], set_
         ids_U=np.array([clip.id for clip in clips]),
         speakers_U=np.array([clip.speaker for clip in clips]),
         emotions_U=np.array([clip.emotion for clip in clips]),
-        names_D=tuple(_smile(set_name).feature_names),
-        extractor=f"{set_name} opensmile {metadata.version('opensmile')}",
+        names_D=_extractor(set_name).names_D,
+        extractor=_extractor(set_name).name,
         sessions_U=np.array([clip.session for clip in clips])
         if any(clip.session for clip in clips)
         else None,
@@ -247,6 +249,23 @@ def _table(x_UxD: np.ndarray, clips: Sequence[Recording] | Sequence[Entry], set_
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
+
+
+class _Extractor(NamedTuple):
+    """What makes the rows of a set: its name and version, and the columns."""
+
+    name: str
+    names_D: tuple[str, ...]
+
+
+@remember
+def _extractor(set_name: str) -> _Extractor:
+    if set_name == LOGMEL:
+        from sergan import logmel  # and JAX, which processes for openSMILE need not load
+
+        return _Extractor(f"{LOGMEL} {logmel.VERSION}", logmel.names())
+    name = f"{set_name} opensmile {metadata.version('opensmile')}"
+    return _Extractor(name, tuple(_smile(set_name).feature_names))
 
 
 @remember
@@ -327,9 +346,14 @@ def _check_audio(new: Sequence[tuple[Path, Recording]], total: int, skip: bool) 
 
 
 def _rows(
-    row: Callable[[Item], np.ndarray], items: Sequence[Item], workers: int
+    set_name: str, read: Callable[[Item], np.ndarray], items: Sequence[Item], workers: int
 ) -> Generator[np.ndarray, None, None]:
-    """A row for each item, in order; in this process if one is enough."""
+    """A row for each item, in order; in this process if one is enough, or if the set is log-Mel."""
+    if set_name == LOGMEL:
+        for start in range(0, len(items), _BATCH):
+            yield from _spectrograms([read(item) for item in items[start : start + _BATCH]])
+        return
+    row = partial(_row, set_name, read)
     workers = min(workers or os.cpu_count() or 1, -(-len(items) // _CHUNK))
     if workers <= 1:
         yield from map(row, items)
@@ -355,14 +379,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _row(set_name: str, recording: Recording) -> np.ndarray:
-    """Functionals of one recording."""
-    return _functionals(set_name, _read(recording))
-
-
-def _clip_row(clips: Clips, set_name: str, index: int) -> np.ndarray:
-    """Functionals of one clip of a prepared set."""
-    return _functionals(set_name, clips[index].x_T)
+def _row(set_name: str, read: Callable[[Item], np.ndarray], item: Item) -> np.ndarray:
+    """Functionals of the samples that `read` gives for an item."""
+    return _functionals(set_name, read(item))
 
 
 def _functionals(set_name: str, x_T: np.ndarray) -> np.ndarray:
@@ -370,5 +389,17 @@ def _functionals(set_name: str, x_T: np.ndarray) -> np.ndarray:
     return _smile(set_name).process_signal(x_T, RATE).to_numpy(np.float32)[0]
 
 
+def _spectrograms(clips: list[np.ndarray]) -> list[np.ndarray]:
+    """Log-Mel rows of clips."""
+    from sergan import logmel
+
+    names = [f"clip {i}" for i in range(len(clips))]
+    return [logmel.row(x_TxFx3) for x_TxFx3 in logmel.extract(clips, names)]
+
+
 def _read(recording: Recording) -> np.ndarray:
     return read_audio(recording.path, start=recording.start, end=recording.end)
+
+
+def _samples(clips: Clips, index: int) -> np.ndarray:
+    return clips[index].x_T

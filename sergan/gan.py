@@ -22,7 +22,7 @@ class GanConfig:
     features: int
     emotions: int
     loss: str  # the arm: one of LOSSES, or of adversarial.KINDS
-    generator: tuple[int, ...]
+    generator: tuple[int, ...]  # widths of hidden layers; with a shape the maps of each halving, as critic
     critic: tuple[int, ...]
     heads: tuple[tuple[int, ...], ...]  # feature groups with a critic each; none: one critic for all
     classifier: tuple[int, ...]
@@ -49,6 +49,7 @@ class GanConfig:
     decay_steps: int
     decay_factor: float
     decay_floor: float
+    shape: tuple[int, ...] = ()  # frames and filters of rows that are spectrograms: convolutional networks
 
 
 class GanData(NamedTuple):

@@ -68,7 +68,7 @@ def corpus_table(
     elif root:
         rows = _distributed(name, root, extraction, own)
     else:
-        rows = _embedded(name, extraction, f"give --config.{key}.root=DIR")
+        rows = _embedded(name, extraction, f"give --config.{key}.root=DIR, the corpus as distributed")
     where = table or root or f"the embedded {name}"
     if not (rows.emotions_U != "").any():
         raise UserError(f"{where}: no row has an emotion; a corpus needs the column emotion")

@@ -18,6 +18,8 @@ FFT = 512
 FILTERS = 40
 LOW, HIGH = 300.0, 8000.0  # Hz
 SEGMENT = 300  # frames, 3 s
+ROW = 128  # frames of a row of features, 1.3 s
+VERSION = 1  # of rows; another one where `extract` or `row` gives other values
 QUIET = 1e-10  # power below which a filter counts as silent
 
 _BATCH = 32  # clips in a call of the compiled program
@@ -95,6 +97,26 @@ def cut(spectrograms: Sequence[np.ndarray], length: int = SEGMENT) -> Segments:
             frames_N.append(len(part))
             clip_N.append(clip)
     return Segments(np.stack(parts), np.array(frames_N, np.int32), np.array(clip_N, np.int32))
+
+
+def row(x_TxFx3: np.ndarray) -> np.ndarray:
+    """The static coefficients of a spectrogram's middle `ROW` frames, frame after frame: x_D, D = ROW · F.
+
+    A shorter clip stays in the middle, between frames of each filter's lowest value in it: what is as quiet
+    as the recording ever is. Zeros would be loud, `QUIET` a cliff, and its last frame speech that goes on.
+    """
+    static_TxF = x_TxFx3[..., 0]
+    missing = max(0, ROW - len(static_TxF))
+    start = max(0, len(static_TxF) - ROW) // 2
+    out_TxF = np.tile(static_TxF.min(axis=0), (ROW, 1))
+    own_TxF = static_TxF[start : start + ROW]
+    out_TxF[missing // 2 : missing // 2 + len(own_TxF)] = own_TxF
+    return out_TxF.ravel()
+
+
+def names() -> tuple[str, ...]:
+    """Of the places of a `row`: "logmel_t003_f12" is frame 3, filter 12."""
+    return tuple(f"logmel_t{t:03d}_f{f:02d}" for t in range(ROW) for f in range(FILTERS))
 
 
 def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray, how: str = "max") -> np.ndarray:

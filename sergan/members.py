@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sergan import adversarial, methods, rngs
+from sergan import adversarial, methods, nets, rngs
 from sergan.errors import UserError
 from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
@@ -169,7 +169,11 @@ def bytes_per_member(config: GanConfig) -> int:
     total = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state._replace(key=())))
     gradients = 2 * sum(leaf.size * 4 for leaf in jax.tree.leaves(state.params["gen"]))
     rows = config.emotions * config.batch_size * 4
-    activations = rows * (12 * config.features + 8 * sum(config.generator) + 12 * sum(config.critic))
+    generator, critic = sum(config.generator), sum(config.critic)
+    if config.shape:
+        generator = nets.spectral_values(config.shape, config.generator)
+        critic = nets.spectral_values(config.shape, config.critic)
+    activations = rows * (12 * config.features + 8 * generator + 12 * critic)
     return total + gradients + activations
 
 

@@ -9,11 +9,12 @@ import opensmile
 import pytest
 import soundfile
 
-from sergan import data, features
+from sergan import data, features, logmel
 from sergan.corpora import emodb
-from sergan.corpora.recordings import Recording, folder
+from sergan.corpora.recordings import Recording, folder, read_audio
 from sergan.errors import UserError
 from sergan.features import extract, feature_set
+from sergan.inputs import corpus_table, source_table
 
 ROOT = Path(__file__).parent / "data" / "emodb"
 CLIP = ROOT / "wav" / "12a02Ac.wav"
@@ -71,7 +72,7 @@ def test_no_embedded_table():
 
 
 def test_every_set_in_any_case():
-    for name in opensmile.FeatureSet.__members__:
+    for name in (*opensmile.FeatureSet.__members__, "logmel"):
         assert feature_set(name) == feature_set(name.upper()) == feature_set(name.lower()) == name
 
 
@@ -226,7 +227,7 @@ def test_nan_from_opensmile_names_the_clip_and_is_not_kept(tmp_path, monkeypatch
     """The product's own minimum length is taken away, so that a real 50 ms clip reaches openSMILE."""
     soundfile.write(tmp_path / "short.wav", NOISE[:800], 16000)
     monkeypatch.setattr("sergan.corpora.recordings.SHORTEST", 0.0)
-    with pytest.raises(UserError, match=r"short\.wav: openSMILE's IS10 gives NaN"):
+    with pytest.raises(UserError, match=r"short\.wav: IS10 opensmile .* gives NaN"):
         extract(folder(tmp_path), "IS10", tmp_path / "cache")
     assert kept(tmp_path) == []
 
@@ -256,3 +257,56 @@ def test_is10_has_four_groups_of_features():
     assert sorted(i for part in parts for i in part) == list(range(1582))
     assert all("mfcc" in names[i] for i in next(part for part in parts if len(part) == 630))
     assert any("F0final" in names[i] for i in parts[-1])
+
+
+# log-Mel rows
+
+
+@pytest.fixture(scope="module")
+def spectrograms(tmp_path_factory):
+    """(the twenty clips' table, its cache)"""
+    place = tmp_path_factory.mktemp("logmel")
+    calls = []
+    table = extract(emodb.read(ROOT), "LogMel", place, progress=lambda *call: calls.append(call))
+    assert calls == [(done, 20) for done in range(21)]
+    return table, place
+
+
+def test_log_mel_rows_are_coefficients_at_the_place_of_their_name(spectrograms):
+    table, _ = spectrograms
+    assert table.x_UxD.shape == (20, 5120) and table.extractor == "logmel 1"
+    seen = set()
+    for recording, x_D in zip(emodb.read(ROOT), table.x_UxD, strict=True):
+        (x_TxFx3,) = logmel.extract([read_audio(recording.path)], ["a"])
+        frames, shift = len(x_TxFx3), (128 - len(x_TxFx3)) // 2 if len(x_TxFx3) < 128 else 0
+        start = max(0, frames - 128) // 2
+        seen.add(frames < 128)
+        for t, f in ((0, 0), (3, 12), (64, 39), (127, 20)):
+            place = table.names_D.index(f"logmel_t{t:03d}_f{f:02d}")
+            inside = shift <= t < shift + frames
+            expected = x_TxFx3[start + t - shift, f, 0] if inside else x_TxFx3[:, f, 0].min()
+            assert x_D[place] == expected
+    assert seen == {False, True}  # clips that are cut, and clips that are padded
+
+
+def test_log_mel_rows_do_not_depend_on_their_company(spectrograms, tmp_path):
+    table, _ = spectrograms
+    alone = extract(emodb.read(ROOT)[13:14], "logmel", tmp_path, workers=2)
+    np.testing.assert_array_equal(alone.x_UxD[0], table.x_UxD[13])
+
+
+def test_a_second_run_makes_no_spectrogram(spectrograms, monkeypatch):
+    table, place = spectrograms
+    assert {path.relative_to(place).parts[0] for path in kept(place)} == {"logmel-1"}
+    monkeypatch.setattr(logmel, "extract", None)
+    monkeypatch.setattr(features, "read_audio", None)
+    again = extract(emodb.read(ROOT)[::-1], "logmel", place)
+    np.testing.assert_array_equal(again.x_UxD[::-1], table.x_UxD)
+
+
+def test_no_log_mel_rows_are_embedded(tmp_path):
+    settings = features.Extraction("logmel", tmp_path)
+    with pytest.raises(UserError, match=r"'emodb' with 'logmel' .*give --config.corpus.root=DIR, the corpus"):
+        corpus_table("emodb", "", "", settings)
+    with pytest.raises(UserError, match=r"'speech' with 'logmel' .*give --config.source=DIR, a folder"):
+        source_table("speech", data.load("emodb", "IS10"), settings)

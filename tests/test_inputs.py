@@ -43,7 +43,7 @@ def test_corpus_embedded_from_audio_and_from_a_table(cache, extraction, tmp_path
         (("emo-db", "", "", "IS10"), r"corpus\.name: there is no corpus 'emo-db' \(only emodb"),
         (("emodb", "a", "b", "IS10"), r"corpus\.root and config\.corpus\.table are both given"),
         (("emodb", "", "", "IS09"), r"'emodb' with 'IS09'.*; give --config\.corpus\.root=DIR"),
-        (("emodb", "", "", "IS99"), r"features\.set: openSMILE has no set 'IS99'"),
+        (("emodb", "", "", "IS99"), r"features\.set: there is no set 'IS99'"),
         (
             ("tedlium", "a", "", "IS10"),
             "corpus.name: tedlium has no emotions; use it as config.source=tedlium:F",

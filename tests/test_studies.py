@@ -24,6 +24,7 @@ def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
         "emodb_texts.py",
         "emodb_ablations.py",
         "emodb_hda.py",  # in test_recordings.py
+        "emodb_logmel.py",
         "cross_corpus.py",
         "iemocap.py",
     }
@@ -137,6 +138,29 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
     assert "emodb to other" in page and "development rows" in page and "Shilandari" not in page
     real = results[(results.arm == "real") & (results.classifier == "svm") & results.amount.notna()]
     assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
+
+
+def test_spectrograms_are_transferred_and_train_classifiers(tmp_path):
+    config, run = "--config=configs/emodb_logmel.py", tmp_path / "run"
+    code, _, err = launch(f"{config}:debug", f"--workdir={run}")
+    assert code == 0, err
+    results, predictions = (pd.read_csv(run / f"{name}.csv") for name in ("results", "predictions"))
+    assert set(results.arm) == {"real", "wdiv", "real+wdiv"}
+    cells = predictions.groupby(["arm", "classifier", "amount"], dropna=False).id
+    assert len(cells) == 6 and all(sorted(ids) == sorted(set(predictions.id)) for _, ids in cells)
+    assert predictions.id.nunique() == 16  # of five classes
+    members = [json.loads(line) for line in (run / "members.jsonl").read_text().splitlines()]
+    assert [member["status"] for member in members] == 3 * ["done"]
+    names = pd.read_parquet(run / "features.parquet").filter(like="logmel_").columns.tolist()
+    for path in (run / "synthetic").rglob("*.parquet"):
+        rows = pd.read_parquet(path)
+        assert rows.filter(like="logmel_").columns.tolist() == names and len(names) == 5120
+        assert np.isfinite(rows[names]).all(axis=None) and set(rows.target_emotion) == set(EMOTIONS)
+    assert (run / "report.html").exists()
+    out = tmp_path / "rows.parquet"
+    code, _, err = launch("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=7")
+    assert code == 0 and pd.read_parquet(out).groupby("target_emotion").size().tolist() == [7] * 5, err
+    assert "give --config.corpus.root=DIR" in refused(config)
 
 
 def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow):

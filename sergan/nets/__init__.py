@@ -3,6 +3,7 @@
 from sergan.nets.adcrnn import SIZES, VARIANTS, AdcrnnConfig, BatchNet, Output, build_adcrnn
 from sergan.nets.mlp import Net, build, build_heads
 from sergan.nets.sound import SoundNets, SoundPair, build_sound, phase_shuffle
+from sergan.nets.spectral import build_spectral_critic, build_spectral_generator, halvings, spectral_values
 
 __all__ = [
     "SIZES",
@@ -17,5 +18,9 @@ __all__ = [
     "build_adcrnn",
     "build_heads",
     "build_sound",
+    "build_spectral_critic",
+    "build_spectral_generator",
+    "halvings",
     "phase_shuffle",
+    "spectral_values",
 ]

@@ -42,6 +42,12 @@ def refused(config, match):
         ("gan.loss", "wgan", "config.gan.loss: 'wgan' is none of gan, wdiv"),
         ("gan.cycle_reduction", "max", "config.gan.cycle_reduction: 'max'"),
         ("gan.precision", "float16", "config.gan.precision: 'float16' is none of float32, tensorfloat32, bf"),
+        ("gan.view", "image", "config.gan.view: 'image' is none of spectrogram"),
+        (
+            "gan.view",
+            "spectrogram",
+            "config.gan.view=spectrogram is for config.features.set=logmel, not IS10",
+        ),
         ("gan.activations", "tensorfloat32", "config.gan.activations: 'tensorfloat32' is none of"),
         ("gan.classifier_data", "all", "config.gan.classifier_data: 'all'"),
         ("normalisations", ("train", "speakr"), "config.normalisations: 'speakr' is none of train, speaker"),
@@ -91,7 +97,7 @@ def refused(config, match):
         ("corpus.classes", ("anger", "sadnes"), "no row has the emotion 'sadnes'; there are anger, boredom"),
         ("corpus.classes", ("anger",), r"2 to 16 different emotions, not 1 \(anger\)"),
         ("corpus.name", "emodbb", "emodbb"),
-        ("features.set", "IS15", "config.features.set: openSMILE has no set 'IS15'"),
+        ("features.set", "IS15", "config.features.set: there is no set 'IS15'"),
         ("features.set", "eGeMAPSv02", "config.corpus.root"),
         ("source", "/no/such/folder", "/no/such/folder"),
         ("corpus.root", "/no/such/folder", "/no/such/folder"),
@@ -100,6 +106,30 @@ def refused(config, match):
 )
 def test_a_bad_value_is_named_with_its_key(config, key, value, match):
     config.update_from_flattened_dict({key: value})
+    refused(config, match)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        (
+            "gan.critic_heads",
+            True,
+            "config.gan.critic_heads: with config.gan.view=spectrogram a critic has no",
+        ),
+        ("arms", ("wdiv", "adan", "sahu_gan"), "config.arms: adan, sahu_gan have dense layers only; leave"),
+        ("gan.generator", (2, 2, 2, 2), "config.gan.generator: .* the maps of 1 to 3 halvings of 128 frames"),
+        ("gan.critic", (), "config.gan.critic: .* and 40 filters, not 0"),
+        ("sweep", ({"critic": (2, 2, 2, 2)},), "config.gan.critic: .*, not 4"),
+        ("corpus.table", "toy.csv", "the columns are not those of config.features.set=logmel .first f0"),
+    ],
+)
+def test_what_does_not_go_with_spectrograms_is_named_with_its_key(config, tmp_path, toy, key, value, match):
+    config.gan.view, config.features.set, config.source = "spectrogram", "logmel", "corpus"
+    config.corpus.classes = ()
+    tables.write(toy, tmp_path / "toy.csv")
+    config.corpus.table = str(tmp_path / "toy.csv")
+    config.update_from_flattened_dict({key: str(tmp_path / value) if key == "corpus.table" else value})
     refused(config, match)
 
 
