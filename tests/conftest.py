@@ -52,6 +52,17 @@ def cache(tmp_path_factory):
     return place
 
 
+@pytest.fixture(scope="module")
+def quick_programs():
+    """Programs that are compiled quickly and run slowly, here and in processes that are started."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def narrow(tmp_path_factory):
     """A folder with EMO-DB as corpus.parquet and the unlabelled speech as source.parquet, with every twelfth

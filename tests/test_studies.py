@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sergan.corpora import tables
 from tests.commands import DEBUG, ROOT, launch, refused
 
+pytestmark = pytest.mark.usefixtures("quick_programs")
 EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
 
 
@@ -23,7 +24,7 @@ def test_every_study_in_configs_has_a_debug_preset_that_is_run_here():
         "emodb_study.py",
         "emodb_texts.py",
         "emodb_ablations.py",
-        "emodb_hda.py",  # in test_recordings.py
+        "emodb_hda.py",  # in test_clip_studies.py
         "emodb_logmel.py",
         "cross_corpus.py",
         "iemocap.py",

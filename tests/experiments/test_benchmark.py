@@ -27,17 +27,7 @@ KEYS = {
 }
 
 
-@pytest.fixture
-def _fast_compilation(monkeypatch):
-    """Programs that are compiled quickly and run slowly, here and in processes that are started."""
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys, _fast_compilation):
+def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys, quick_programs):
     out = tmp_path / "results" / "here.json"
     assert benchmark.main(["--quick", "--sizes=default", f"--out={out}"]) == 0
     printed = capsys.readouterr().out
@@ -74,7 +64,7 @@ def test_wrong_usage_is_one_line_that_names_it(wrong, named, capsys):
     [{}, {"identity": True, "classifier_data": "both"}, {"loss": "gan", "generator_updates": 3}],
     ids=str,
 )
-def test_the_compiled_steps_flop_are_those_of_its_products(changes, _fast_compilation):
+def test_the_compiled_steps_flop_are_those_of_its_products(changes, quick_programs):
     size = sizes.size("default", quick=True).resized(
         features=300, generator=(64, 48), critic=(80, 64), classifier=(32,), batch_size=32, **changes
     )

@@ -24,7 +24,7 @@ WORDS = {name: str for name in ("id", "speaker", "file", "parent")}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, quick_programs):
     """A finished debug run."""
     folder = tmp_path_factory.mktemp("runs") / "hda"
     code, out, err = process(HDA, f"--workdir={folder}")
@@ -100,16 +100,16 @@ def test_a_finished_run_is_found_done_and_another_config_refused(run):
     assert "sound.size differ" in refused(HDA, "--config.sound.size=2", f"--workdir={run}")
 
 
-def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path, quick_programs):
     place = tmp_path / "cut"
     command = [sys.executable, "launch.py", HDA, f"--workdir={place}"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not (place / "metrics.jsonl").exists():
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as cut:
+        while cut.poll() is None and not (place / "metrics.jsonl").exists():
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 3, process.stderr.read()
+        cut.send_signal(signal.SIGINT)
+        assert cut.wait() == 3, cut.stderr.read()
     assert not (place / "results.csv").exists()
-    code, _, err = launch(HDA, f"--workdir={place}")
+    code, _, err = process(HDA, f"--workdir={place}")
     assert code == 0, err
     for name in ("predictions.csv", "quality.csv", "members.jsonl"):
         assert (place / name).read_bytes() == (run / name).read_bytes(), name
