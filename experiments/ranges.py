@@ -51,6 +51,15 @@ def zero_or_more(values: Mapping[str, Any]) -> None:
     _check(values, lambda value: 0 <= value < float("inf"), "be 0 or more")
 
 
+def multiples(steps: Mapping[str, int], chunk: int) -> None:
+    """Raises UserError for steps, by their key, that chunks of `config.training.log_every` do not make up."""
+    for key, count in steps.items():
+        if count % chunk:
+            raise UserError(
+                f"config.{key} comes to {count} steps, not a multiple of config.training.log_every={chunk}"
+            )
+
+
 def at(config: Any, key: str) -> Any:
     """The value of a key with dots."""
     for part in key.split("."):

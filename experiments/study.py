@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from experiments import points
+from experiments import points, ranges
 from experiments.checks import check
 from experiments.classes import chosen_classes
 from experiments.points import Point
@@ -323,7 +323,6 @@ def gan_config(
     gan = config.gan
     rows = np.mean([len(fold.train_R) for fold in splits]) / len(classes)
     epoch = steps_per_epoch(float(rows), gan.batch_size)
-    chunk = config.training.log_every
     steps = {
         "gan.pretrain_epochs": gan.pretrain_epochs * epoch,
         "gan.epochs": gan.epochs * epoch,
@@ -331,11 +330,7 @@ def gan_config(
     }
     if set(arms(config)) & set(adversarial.KINDS):
         steps |= {f"gan.{name}": gan[name] * epoch for name in ("noise_pretrain_epochs", "noise_epochs")}
-    for key, count in steps.items():
-        if count % chunk:
-            raise UserError(
-                f"config.{key} comes to {count} steps, not a multiple of config.training.log_every={chunk}"
-            )
+    ranges.multiples(steps, config.training.log_every)
     return GanConfig(
         features=len(names_D),
         emotions=len(classes),

@@ -14,7 +14,7 @@ import soundfile
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from configs.emodb_hda import get_config
-from experiments.clips import study
+from experiments.clips import make, study
 from sergan.errors import UserError
 from tests.commands import ROOT, launch, process, refused
 
@@ -165,11 +165,12 @@ def test_without_recordings_the_command_says_where_they_are():
         ),
         ("sound.loss", "js", "config.sound.loss: 'js' is none of wgan_gp, wdiv"),
         ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),
-        ("sound.wavegan_steps", 5, "config.sound.wavegan_steps is 5, not a multiple of config.training.log"),
+        ("sound.wavegan_steps", 5, "config.sound.wavegan_steps comes to 5 steps, not a multiple of"),
+        ("shifts.fft", 65536, "16 clips are shorter than config.shifts.fft=65536 samples"),
         ("adcrnn.steps", 0, "config.adcrnn.steps must be above 0"),
         ("adcrnn.learning_rate", float("nan"), "config.adcrnn.learning_rate must be above 0"),
         ("adcrnn.dropout", 1.0, "config.adcrnn.dropout must lie between 0 and 1"),
-        ("training.save_every", 3, "config.training.save_every is 3, not a multiple"),
+        ("training.save_every", 3, "config.training.save_every comes to 3 steps"),
         ("corpus.classes", ("anger", "joy"), "no clip has the emotion 'joy'"),
         ("corpus.classes", ("anger",), "2 to 16 different emotions, not 1"),
         ("corpus.root", "/nowhere", "/nowhere"),
@@ -185,6 +186,11 @@ def test_a_bad_value_is_refused_by_its_key_before_anything_is_read(key, value, m
     with pytest.raises(UserError) as error:
         study.prepare(config)
     assert message in str(error.value)
+
+
+def test_a_clips_file_stays_in_its_folder_whatever_the_emotion_is_called():
+    names = [make.file_name(n, words, "flac") for n, words in enumerate(["../../x", "a b", "a_b", "é" * 300])]
+    assert names[:3] == ["00000__x.flac", "00001_a_b.flac", "00002_a_b.flac"] and len(names[3]) < 80
 
 
 def test_own_clips_come_from_a_table(tmp_path):

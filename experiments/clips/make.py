@@ -1,5 +1,6 @@
 """Clips of every arm, fold and seed, each as a file that knows its parent clip or its GAN."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -89,8 +90,14 @@ def of_noise(
         made += _at_level(study, generators.clips(member, np.repeat(np.arange(len(counts)), counts), stream))
         origin = {"member": member.index, "step": member.gan.steps}
         for emotion, count in zip(member.emotions, counts, strict=True):
-            lines += [_line(job, emotion, f"{emotion}_{n:04d}.{ending}") | origin for n in range(count)]
+            for _ in range(count):
+                lines.append(_line(job, emotion, file_name(len(lines), emotion, ending)) | origin)
     return Made(made, _frame(lines))
+
+
+def file_name(number: int, words: str, ending: str) -> str:
+    """A clip's file: its number, which no other has, then the user's words as far as a name may have them."""
+    return f"{number:05d}_{re.sub('[^A-Za-z0-9]+', '_', words)[:60]}.{ending}"
 
 
 def _made(study: Study, generators: Generators, job: Job) -> Made:
@@ -115,9 +122,9 @@ def _of_clips(study: Study, fold: Fold, job: Job) -> Made:
         most, fft, hop, keep = spec.half_steps, spec.fft, spec.hop, spec.keep_level
         made = shifts.pitch_shifted(given, ids, plan, job.seed, most, fft, hop, keep)
         made = _at_level(study, made)
-    lines = []
+    lines = list[dict[str, Any]]()
     for parent, copy in zip(plan.parent_N, plan.copy_N, strict=True):
-        name = f"{ids[parent].replace('/', '_')}_{copy}.flac" if job.arm != "duplicate" else ""
+        name = file_name(len(lines), ids[parent], "flac") if job.arm != "duplicate" else ""
         own = {"parent": ids[parent], "speaker": corpus.speakers_U[rows_R[parent]], "copy": copy}
         lines.append(_line(job, study.classes[study.label_U[rows_R[parent]]], name) | own)
     return Made(made, _frame(lines))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import ranges
 from experiments.classes import chosen_classes
 from experiments.clips.checks import check
 from sergan import clips, folds, inputs, mapping, nets, shifts
@@ -80,7 +81,19 @@ def prepare(config: Any, progress: Callable[[int, int], None] | None = None) -> 
     found = recordings(config)
     assemble(config, clips.labels(found, np.zeros(len(found), np.float32)), [])
     samples, corpus = clips.read(found, config.loudness, progress)
+    if "pitch_shift" in config.arms:
+        _check_window(config.shifts.fft, samples, found)
     return assemble(config, corpus, samples)
+
+
+def _check_window(fft: int, samples: list[np.ndarray], found: list[Recording]) -> None:
+    """Raises UserError for clips that the phase vocoder's window does not fit into."""
+    short = [f"{one.path}" for one, x_T in zip(found, samples, strict=True) if len(x_T) < fft]
+    if short:
+        raise UserError(
+            f"{len(short)} clips are shorter than config.shifts.fft={fft} samples (first {short[0]}); make "
+            "it smaller, leave the clips out, or leave pitch_shift out of config.arms"
+        )
 
 
 def recordings(config: Any) -> list[Recording]:
@@ -206,12 +219,8 @@ def gan_config(config: Any, kind: str, classes: int) -> SoundConfig:
     """What is compiled of a GAN that makes clips."""
     sound = config.sound
     steps = sound[f"{kind}_steps"]
-    for key, count in ((f"sound.{kind}_steps", steps), ("training.save_every", config.training.save_every)):
-        if count % config.training.log_every:
-            raise UserError(
-                f"config.{key} is {count}, not a multiple of config.training.log_every="
-                f"{config.training.log_every}"
-            )
+    counts = {f"sound.{kind}_steps": steps, "training.save_every": config.training.save_every}
+    ranges.multiples(counts, config.training.log_every)
     return SoundConfig(
         kind=kind,
         classes=classes,
