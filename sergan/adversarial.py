@@ -233,7 +233,7 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
         if config.loss != "wadan":
             return losses.gan_discriminator(real_B, fake_B, hypers.smoothing), jnp.zeros(())
         penalty = losses.divergence_penalty(
-            lambda x_H: net.critic.apply(critic["D"], x_H[None])[0, 0],
+            lambda x_BxH: net.critic.apply(critic["D"], x_BxH)[:, 0],
             losses.interpolate(key, real_BxH, fake_BxH),
             hypers.penalty_k,
             hypers.penalty_p,

@@ -100,8 +100,9 @@ def make_step(config: GanConfig) -> Step:
 
     def classifier_loss(cls: Any, real_KxBxD: jax.Array, fake_KxBxD: jax.Array) -> jax.Array:
         rows = {"real": [real_KxBxD], "fake": [fake_KxBxD], "both": [real_KxBxD, fake_KxBxD]}
-        ce = jax.vmap(lambda x, label: losses.cross_entropy(net.cls.apply(cls, x), label))
-        return sum((ce(x, labels_K).mean() for x in rows[config.classifier_data]), jnp.zeros(()))
+        ce = jax.vmap(losses.cross_entropy)
+        logits = [net.cls.apply(cls, x_KxBxD) for x_KxBxD in rows[config.classifier_data]]
+        return sum((ce(x_KxBxC, labels_K).mean() for x_KxBxC in logits), jnp.zeros(()))
 
     def update_generators(
         hypers: Hypers, data: GanData, state: GanState, key: jax.Array
@@ -183,11 +184,7 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
             return losses.gan_discriminator(real_B, fake_B, hypers.smoothing), (estimate, jnp.zeros(()))
         x_BxD = losses.interpolate(key, real_BxD, fake_BxD)
         penalty = losses.divergence_penalty(
-            lambda x: jnp.sum(net.critic.apply(params, jnp.atleast_2d(x))),  # of a sample, or of all together
-            x_BxD,
-            hypers.penalty_k,
-            hypers.penalty_p,
-            together=bool(config.shape),
+            lambda x_BxD: net.critic.apply(params, x_BxD)[:, 0], x_BxD, hypers.penalty_k, hypers.penalty_p
         )
         return losses.wasserstein_critic(real_B, fake_B) + penalty, (estimate, penalty)
 

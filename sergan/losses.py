@@ -25,23 +25,20 @@ def divergence_penalty(
     x_BxD: jax.Array,
     k: jax.Array | float,
     p: jax.Array | float,
-    together: bool = False,
 ) -> jax.Array:
     """k · E ‖∇_x D(x)‖^p, the Wasserstein divergence's penalty (Wu et al. 2018; k = 2, p = 6).
 
     Args:
-      critic: one sample -> scalar score; a sample may have any shape. It must treat samples alone: no batch
-        norm, no dropout.
+      critic: samples -> their scores, x_BxD -> score_B; a sample may have any shape. It must treat samples
+        alone: no batch norm, no dropout.
       x_BxD: the points at which the gradient is taken, see `interpolate`.
-      together: the critic is one of batches, x_BxD -> score_B, which saves a convolution's time.
     """
-    return k * jnp.mean(_squared_slope(critic, x_BxD, together) ** (p / 2))
+    return k * jnp.mean(_squared_slope(critic, x_BxD) ** (p / 2))
 
 
-def _squared_slope(critic: Callable[[jax.Array], jax.Array], x_BxD: jax.Array, together: bool) -> jax.Array:
-    """‖∇_x D(x)‖² of each sample."""
-    of_batch = jax.grad(lambda x: jnp.sum(critic(x))) if together else jax.vmap(jax.grad(critic))
-    gradient_BxD = of_batch(x_BxD)
+def _squared_slope(critic: Callable[[jax.Array], jax.Array], x_BxD: jax.Array) -> jax.Array:
+    """‖∇_x D(x)‖² of each sample: that of the sum, in which it has but its own score."""
+    gradient_BxD = jax.grad(lambda x: jnp.sum(critic(x)))(x_BxD)
     return jnp.sum(jnp.square(gradient_BxD), axis=range(1, gradient_BxD.ndim))
 
 
@@ -93,14 +90,13 @@ def gradient_penalty(
     critic: Callable[[jax.Array], jax.Array],
     x_BxD: jax.Array,
     weight: jax.Array | float,
-    together: bool = False,
 ) -> jax.Array:
     """λ · E (‖∇_x D(x)‖ - 1)², which holds the critic's slope at 1 (Gulrajani et al. 2017; λ = 10).
 
     Args:
-      critic, x_BxD, together: as in `divergence_penalty`.
+      critic, x_BxD: as in `divergence_penalty`.
     """
-    norm_B = jnp.sqrt(_squared_slope(critic, x_BxD, together) + 1e-12)  # has a gradient where it is flat
+    norm_B = jnp.sqrt(_squared_slope(critic, x_BxD) + 1e-12)  # has a gradient where it is flat
     return weight * jnp.mean(jnp.square(norm_B - 1))
 
 

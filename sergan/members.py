@@ -19,9 +19,13 @@ from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
-_CPU_MEMBERS = 10  # more outgrow the caches: a step of 20 took 2.6 times that of 10 on two cores
+_CPU_MEMBERS = 10  # of a group: it trains them in turns, and an interrupt waits for a chunk of all of them
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
+_DATA_SPECS = GanData._make(
+    PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES
+)
+Chunk = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
 @dataclass(frozen=True)
@@ -127,11 +131,10 @@ def stack_views(source_SxD: Any, target_UxD: Any, views: list[View]) -> GanData:
     return GanData(**whole, **shard(own, len(views)))
 
 
-def make_chunk(
-    step: Step, steps: int, size: int
-) -> Callable[[Hypers, GanData, GanState], tuple[GanState, dict]]:
+def make_chunk(step: Step, steps: int, size: int) -> Chunk:
     """`steps` steps of a group of `size` members as one program; the state is donated and stays where it is.
 
+    A device's members are vmapped; a CPU takes one after another, whose state then stays in its caches.
     Returns the new state and the metrics [M, K], averaged over the chunk.
     """
 
@@ -139,8 +142,37 @@ def make_chunk(
         state, metrics = jax.lax.scan(lambda s, _: step(hypers, data, s), state, length=steps)
         return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
 
-    batched = jax.vmap(chunk, in_axes=(0, DATA_AXES, 0))
-    return jax.jit(batched, donate_argnums=2, out_shardings=(_placement(size, PartitionSpec("member")), None))
+    together = jax.vmap(chunk, in_axes=(0, DATA_AXES, 0))
+    placement = _placement(size, PartitionSpec("member"))
+    on_cpu = placement.mesh.devices.flat[0].platform == "cpu"
+    on_each_device = jax.shard_map(
+        _in_turns(together) if on_cpu else together,
+        mesh=placement.mesh,
+        in_specs=(placement.spec, _DATA_SPECS, placement.spec),
+        out_specs=placement.spec,
+        check_vma=False,  # random draws and constants are the same on all devices
+    )
+    return jax.jit(on_each_device, donate_argnums=2)
+
+
+def _in_turns(together: Chunk) -> Chunk:
+    """The same of one member at a time, each of which is written back to its place."""
+
+    def in_turns(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
+        def turn(state: GanState, place: jax.Array) -> tuple[GanState, dict[str, jax.Array]]:
+            def own(leaf: jax.Array) -> jax.Array:
+                return jax.lax.dynamic_slice_in_dim(leaf, place, 1)
+
+            def written(whole: jax.Array, part: jax.Array) -> jax.Array:
+                return jax.lax.dynamic_update_slice_in_dim(whole, part, place, 0)
+
+            seen = GanData(*(x if axis is None else own(x) for x, axis in zip(data, DATA_AXES, strict=True)))
+            new, metrics = together(jax.tree.map(own, hypers), seen, jax.tree.map(own, state))
+            return jax.tree.map(written, state, new), jax.tree.map(lambda metric_1xK: metric_1xK[0], metrics)
+
+        return jax.lax.scan(turn, state, jnp.arange(len(state.step)))
+
+    return in_turns
 
 
 def groups(members: list[Member], length: int) -> list[list[Member]]:

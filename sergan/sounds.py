@@ -273,10 +273,10 @@ def _make_critic_loss(config: SoundConfig, net: nets.SoundPair) -> Callable:
 
         points = losses.interpolate(rngs.stream(key, "interpolate"), real, fake)
         if config.loss == "wgan_gp":
-            penalty = losses.gradient_penalty(between, points, config.penalty, together=True)
+            penalty = losses.gradient_penalty(between, points, config.penalty)
         else:
             k, p = config.penalty_k, config.penalty_p
-            penalty = losses.divergence_penalty(between, points, k, p, together=True)
+            penalty = losses.divergence_penalty(between, points, k, p)
         both, labels = jnp.concatenate([real, fake]), jnp.concatenate([label_B, label_B])
         scores = net.critic.apply(critic, both, labels, rngs.stream(key, "shuffle"))
         gap = losses.wasserstein_critic(*jnp.split(scores, 2))

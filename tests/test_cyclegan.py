@@ -86,6 +86,17 @@ def run(config, plan, views, source, target, steps=20):
     return jax.device_get((state._replace(key=()), metrics))
 
 
+def assert_near(a, b, rtol):
+    """Every network as a whole: Adam makes steps of what rounding leaves of gradients that are 0."""
+    for group, networks in a.items():
+        for name, network in networks.items():
+            x, y = (
+                np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(n)])
+                for n in (network, b[group][name])
+            )
+            assert np.linalg.norm(x - y) <= rtol * np.linalg.norm(x), (group, name)
+
+
 def assert_close(a, b, rtol):
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -99,7 +110,7 @@ def test_a_member_alone_equals_itself_in_a_batch(toy, loss, classifier_data):
     batch, _ = run(config, plan, views, source, toy.x_UxD)
     for place in (0, 3):
         alone, _ = run(config, [plan[place]], [views[place]], source, toy.x_UxD)
-        assert_close(
+        assert_near(
             jax.tree.map(lambda x: x[0], alone.params),
             jax.tree.map(lambda x, place=place: x[place], batch.params),
             1e-5,
@@ -132,7 +143,7 @@ def test_the_second_chunk_the_second_group_and_the_second_seed_compile_nothing(t
             state = members.init(CONFIG, part)
             for _ in range(2):
                 state, _ = chunk(members.stack_hypers(part), data, state)
-    compiled = [r.getMessage() for r in caplog.records if "Compiling jit(chunk)" in r.getMessage()]
+    compiled = [r.getMessage() for r in caplog.records if "Compiling jit(in_turns)" in r.getMessage()]
     assert len(compiled) == 1, compiled
 
 

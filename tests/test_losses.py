@@ -30,7 +30,7 @@ def test_penalty_of_a_linear_critic_is_k_times_its_slope_to_the_p(k, p):
 def test_penalty_of_a_quadratic_critic():
     a = jnp.array([1.0, 0.5, 0.2, -0.3, 0.7])
     x = rows(1)
-    penalty = losses.divergence_penalty(lambda v: jnp.sum(a * v**2) / 2, x, 2.0, 6.0)
+    penalty = losses.divergence_penalty(lambda x: jnp.sum(a[None] * x**2, axis=1) / 2, x, 2.0, 6.0)
     gradients = np.asarray(x, np.float64) * np.asarray(a, np.float64)
     assert penalty == pytest.approx(2 * np.mean(np.sum(gradients**2, axis=1) ** 3), rel=1e-4)
 
@@ -113,9 +113,9 @@ def test_gradient_penalty_of_a_linear_critic_is_its_slope_less_1_squared():
     waves = jnp.reshape(rows(1, 6, 12), (6, 4, 3))
     filter = jnp.ones((4, 3))
     expected = 10 * (np.sqrt(12) - 1) ** 2
-    assert losses.gradient_penalty(lambda x: jnp.sum(x * filter), waves, 10.0) == pytest.approx(
-        expected, rel=1e-5
-    )
+    assert losses.gradient_penalty(
+        lambda x: jnp.sum(x * filter[None], axis=(1, 2)), waves, 10.0
+    ) == pytest.approx(expected, rel=1e-5)
 
 
 def test_gradient_penalty_is_finite_where_the_critic_is_flat():

@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
+
 Params = Any
 
 
@@ -39,7 +41,12 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x_BxD: jax.Array, train: bool) -> jax.Array:
         xavier = nn.initializers.xavier_uniform()
-        dense = partial(nn.Dense, dtype=jnp.dtype(self.activations), precision=self.precision)
+        dense = partial(
+            nn.Dense,
+            dtype=jnp.dtype(self.activations),
+            precision=self.precision,
+            dot_general=products.dot_general,
+        )
         h = x_BxD
         for width in self.hidden:
             h = nn.leaky_relu(dense(width, kernel_init=xavier)(h), self.slope)
