@@ -15,6 +15,8 @@ import numpy as np
 from etils import epath
 from matplotlib.figure import Figure
 
+from sergan import fonts
+
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -98,6 +100,7 @@ def show(pictures: Iterable[Picture], folder: epath.Path) -> str:
     parts = []
     for picture in pictures:
         buffer = io.BytesIO()
+        fonts.widen(picture.figure)
         picture.figure.savefig(buffer, format="png", dpi=120, facecolor="white", metadata={"Software": None})
         _save(folder / picture.name, buffer.getvalue())
         data = base64.b64encode(buffer.getvalue()).decode()

@@ -53,6 +53,7 @@ ORDER = [
     "sweep_figures",
     "feature_figures",
     "sound_figures",
+    "fonts",
     "page",
     "runs",
     "cells",
