@@ -254,13 +254,19 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
     """What the command line changes in the config of the flag --config; points of --sweep are put into it.
 
     Raises:
-      UserError: there is no config, `sweep` is no grid, or the config has no sweep of its own.
+      UserError: there is no config, `sweep` is no grid, the config has no sweep of its own, or its kind is to
+        be another one.
     """
     from experiments import points
 
     if flag.value is None:
         raise UserError("--config is missing, for example --config=configs/emodb_wdiv.py")
     found = dict(config_flags.get_override_values(flag))
+    if "kind" in found:
+        raise UserError(
+            "--config.kind: belongs to the config's file; configs/emodb_wdiv.py works on features, "
+            "configs/emodb_hda.py on recordings"
+        )
     if sweep:
         flag.value.sweep = tuple(points.asked(sweep, config_flags.get_config_filename(flag)))
         found["sweep"] = sweep

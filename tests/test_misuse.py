@@ -102,6 +102,7 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--config.kind=recordings"], "--config.kind: belongs to the config's file"),
         (["--config.gan=5"], "--config.gan=5"),
         (["--config.gan.loss.deep.er=1"], "--config.gan.loss.deep.er: no such key, config.gan.loss is a"),
         (["--config.seeds.x=1"], "--config.seeds.x: no such key, config.seeds is a value"),
