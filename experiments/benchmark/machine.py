@@ -3,7 +3,8 @@
 import os
 import platform
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 from experiments.benchmark import clock
 from experiments.benchmark.sizes import Effort
 from experiments.run import commit
+from sergan.gan import GanConfig
+from sergan.nets import products
 
 
 def describe() -> dict[str, Any]:
@@ -46,6 +49,29 @@ def product_rate(effort: Effort) -> float:
         return 2 * width**3 / seconds
 
     return max(rate(width) for width in effort.products)
+
+
+@lru_cache
+def layer_rate(gan: GanConfig, effort: Effort) -> float:
+    """FLOP/s on one device of the products of a member's generators: each layer forwards and backwards.
+
+    They have the rows of a batch for each emotion; what the machine loses on products of few rows shows.
+    """
+    kinds, rows = gan.emotions, gan.batch_size
+    flop = seconds = 0.0
+
+    def timed(product: Any, a: jax.Array, b: jax.Array) -> float:
+        each = jax.jit(jax.vmap(partial(product, precision=gan.precision)))
+        return clock.best(lambda: each(a, b).block_until_ready(), 3 * effort.repeats)
+
+    for inputs, outputs in pairwise((gan.features, *gan.generator, gan.features)):
+        shapes = (rows, inputs), (inputs, outputs), (rows, outputs)
+        x_KxBxD, w_KxDxH, g_KxBxH = (jnp.full((kinds, *shape), 0.5) for shape in shapes)
+        seconds += timed(products.ab, x_KxBxD, w_KxDxH)
+        seconds += timed(products.abt, g_KxBxH, w_KxDxH)
+        seconds += timed(products.atb, x_KxBxD, g_KxBxH)
+        flop += 3 * 2 * kinds * rows * inputs * outputs
+    return flop / seconds
 
 
 @lru_cache

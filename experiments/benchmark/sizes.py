@@ -47,8 +47,8 @@ class Effort:
 
 FULL = Effort(
     members=10,
-    steps=4,
-    repeats=7,
+    steps=10,
+    repeats=5,
     products=(1024, 2048, 4096),
     copied=2**27,
     growth=(

@@ -29,11 +29,16 @@ def step(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
 
 
 def floor(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
-    """A step's time over what its FLOP and its optimisers' bytes take at the machine's best rates."""
+    """A step's time over what its FLOP and its optimisers' bytes take at the machine's best rates.
+
+    `layers_ms` is what its FLOP take at the rate of its own layers' products instead of the best one, and
+    `rest_ms` what is then left beside the bytes.
+    """
     for size, count in _groups(sizes, effort):
         width = machine.bandwidth(effort) * problems.devices_of(count)
         products = count * flop_of(size) / _rate(count, effort)
         moved = count * work.optimiser_bytes(size.gan) / width
+        layers = count * flop_of(size) / (machine.layer_rate(size.gan, effort) * problems.devices_of(count))
         seconds = _seconds(size, count, effort)
         yield {
             "figure": "floor",
@@ -43,6 +48,8 @@ def floor(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
             "flop_ms": round(1e3 * products, 4),
             "bytes_ms": round(1e3 * moved, 4),
             "floor_ms": round(1e3 * (products + moved), 4),
+            "layers_ms": round(1e3 * layers, 4),
+            "rest_ms": round(1e3 * (seconds - layers - moved), 4),
             "bandwidth_gb_per_s": round(width / 1e9, 3),
             "ratio": round(seconds / (products + moved), 3),
             "target": TARGET,

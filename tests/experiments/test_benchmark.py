@@ -15,7 +15,18 @@ from sergan.state import hypers
 
 KEYS = {
     "step": {"size", "members", "ms", "gflop", "gflop_products", "gflop_per_s", "share_of_best"},
-    "floor": {"size", "members", "ms", "flop_ms", "bytes_ms", "floor_ms", "ratio", "target"},
+    "floor": {
+        "size",
+        "members",
+        "ms",
+        "flop_ms",
+        "bytes_ms",
+        "floor_ms",
+        "layers_ms",
+        "rest_ms",
+        "ratio",
+        "target",
+    },
     "members": {"size", "members", "batched_ms", "one_by_one_ms", "ratio"},
     "start": {"size", "cache", "seconds", "imports_s", "init_s", "compile_and_step_s"},
     "growth": {"size", "axis", "count", "ms", "gflop"},
