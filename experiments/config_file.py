@@ -19,7 +19,7 @@ def defaults(kind: str) -> ml_collections.ConfigDict:
 
 
 def check(argv: list[str]) -> None:
-    """Raises UserError if the file of --config is none that makes a config, or a key lies too deep."""
+    """Raises UserError if the file of --config is none that makes a config, or a key is none to be given."""
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, _, text = flag.lstrip("-").partition("=")
         if name == "config" and flag.startswith("-"):
@@ -93,11 +93,11 @@ def _missing(wanted: Mapping[str, Any], config: Any, prefix: str) -> Any:
 
 
 def _check_depth(config: Any, word: str) -> None:
-    """Raises UserError for --config.a.b=... where a is a value, not a group of keys."""
+    """Raises UserError for --config.a.b=... where a is a value, not a group of keys, or b is such a group."""
     key = word.lstrip("-").partition("=")[0]
     if config is None or not word.startswith("-") or not key.startswith("config.") or "[" in key:
         return
-    *groups, _ = key.split(".")[1:]
+    *groups, last = key.split(".")[1:]
     for place, group in enumerate(groups):
         if group not in config:
             return  # an unknown key, of which the flags themselves say what it may have meant
@@ -105,3 +105,5 @@ def _check_depth(config: Any, word: str) -> None:
         if not isinstance(config, ml_collections.ConfigDict):
             name = ".".join(["config", *groups[: place + 1]])
             raise UserError(f"--{key}: no such key, {name} is a value and has no keys of its own")
+    if last in config and isinstance(config[last], ml_collections.ConfigDict):
+        raise UserError(f"{word}: {key} is a group of keys; change them one by one, as --{key}.KEY=VALUE")

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import math
 import re
 from collections.abc import Mapping
 from itertools import product
@@ -12,6 +13,8 @@ from sergan.errors import UserError
 
 Point = Mapping[str, Any]  # by a key of config.hypers (traced) or config.gan (compiled)
 _FIXED = ("loss", "seeds")  # of config.gan: an arm each, and a member each
+_MOST = 10_000  # points
+_LONGEST = 10_000  # characters of a grid
 _CONFIG = "config"  # --sweep without a value: the config file's own
 
 
@@ -66,12 +69,17 @@ def at(config: Any, point: Point) -> Any:
 
 def _grid(text: str) -> list[Point]:
     """Every combination of the values of "key=value,value;key=value"."""
+    if len(text) > _LONGEST:
+        raise UserError(f"--sweep: {len(text)} characters, {_LONGEST} are the most")
     values: dict[str, list[Any]] = {}
     for part in filter(None, text.split(";")):
         key, equals, listed = part.partition("=")
         if not (equals and listed.strip()) or key.strip() in values:
             raise UserError(f'--sweep: {part!r} is not key=value,value; as in --sweep="lambda_cyc=0.5,1,2"')
         values[key.strip()] = [_parsed(word) for word in re.split(r",(?![^(]*\))", listed)]
+    count = math.prod(map(len, values.values()))
+    if count > _MOST:
+        raise UserError(f"--sweep: {count} points, {_MOST} are the most; name fewer keys or values")
     return [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
 
 
@@ -79,7 +87,7 @@ def _parsed(word: str) -> Any:
     """A number, a tuple or True as such, anything else as the word itself."""
     try:
         return ast.literal_eval(word.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return word.strip()
 
 

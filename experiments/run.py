@@ -267,6 +267,8 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
             "--config.kind: belongs to the config's file; configs/emodb_wdiv.py works on features, "
             "configs/emodb_hda.py on recordings"
         )
+    if sweep and "sweep" not in flag.value:
+        raise UserError(f"--sweep={sweep[:80]}: a study on {flag.value.kind} has no CycleGANs to sweep")
     if sweep:
         flag.value.sweep = tuple(points.asked(sweep, config_flags.get_config_filename(flag)))
         found["sweep"] = sweep
@@ -290,6 +292,8 @@ def in_words(error: Exception, wrong_input: bool) -> str:
         if near:
             return f"no such config key: {near[2]}; did you mean {near[1]}?"
         return "no such config key: " + str(error).strip("\"'")
+    if wrong_input and isinstance(error, MemoryError | RecursionError):
+        return "a key or value is nested too deeply"
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
     if wrong_input:
         return lines[-1].removeprefix("ValueError: ")

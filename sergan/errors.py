@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend: a key, a file, a value."""
+"""The one exception for what a user can mend (a key, a file, a value), and what others say in a line."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,8 @@ class UserError(ValueError):
 
     `launch.py` prints it as it stands, without a traceback, and exits with 2.
     """
+
+
+def line(error: BaseException) -> str:
+    """What an exception of a library says, in one line and at most 200 characters."""
+    return " ".join(str(error)[:2000].split())[:200] or type(error).__name__

@@ -1,11 +1,14 @@
 """Mappings of names: read from a flag, applied to emotions, and refused by their key."""
 
+import contextlib
+
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sergan import mapping
+from sergan import inputs, mapping
 from sergan.errors import UserError
+from tests.fuzzing import fuzzed
 
 
 def test_names_are_read_and_stripped():
@@ -40,7 +43,7 @@ def test_faults_are_named(text, message):
     assert str(caught.value).startswith("config.corpus.labels: ")
 
 
-@settings(max_examples=300)
+@fuzzed(100)
 @given(st.text(alphabet="{}[]()'\",:ab* \\\0\n", max_size=30) | st.text(max_size=10))
 @example("{'\\ud800': 'a'}")
 @example("{'a': b'b'}")
@@ -53,7 +56,7 @@ def test_any_text_is_read_or_refused(text):
         assert all(old and new and isinstance(new, str) for old, new in found.items())
 
 
-@settings(max_examples=100)
+@fuzzed(50)
 @given(
     st.dictionaries(
         *[st.text(min_size=1, max_size=9).filter(lambda t: t == t.strip() and t.isprintable())] * 2
@@ -61,6 +64,25 @@ def test_any_text_is_read_or_refused(text):
 )
 def test_what_python_writes_is_read(names):
     assert mapping.parse(repr(names), "k") == {old.strip(): new for old, new in names.items()}
+
+
+NAMES = st.sampled_from(["anger", "sadness", "Wut", "file", "id", "speaker", "table", " ", "a\tb"]) | st.text(
+    max_size=3
+)
+NAMES = NAMES | st.integers() | st.none()
+
+
+@fuzzed(50)
+@given(st.dictionaries(NAMES, NAMES, max_size=3))
+def test_any_mapping_is_of_labels_and_columns_or_refused_by_its_key(toy, names):
+    with contextlib.suppress(UserError):
+        found = mapping.parse(repr(names), "k")
+        assert mapping.renamed(toy, found).ids_U.tolist() == toy.ids_U.tolist()
+        for check in (lambda: mapping.check(toy, found, "k"), lambda: inputs.check_columns(found, "k")):
+            try:
+                check()
+            except UserError as error:
+                assert str(error).startswith("config.k: ")
 
 
 def test_emotions_are_merged_and_others_stay(toy):

@@ -1,13 +1,22 @@
 """Bad command lines and configs: each is refused with exit code 2 and a message that names what to mend."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import study
+from experiments import config_file, study
 from sergan.errors import UserError
-from tests.commands import DEBUG, refused
+from sergan.page import flat
+from tests.commands import DEBUG, launch, refused
+from tests.fuzzing import fuzzed
 
+TOO_MANY = ";".join(
+    f"{key}=0,1,2,3,4,5,6,7,8,9" for key in ("lr_c", "lr_g", "lr_cls", "lambda_cyc", "lambda_id")
+)
 NAN, INF = float("nan"), float("inf")
 HUGE = 10**18
 
@@ -103,7 +112,13 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
     ("arguments", "message"),
     [
         (["--config.kind=recordings"], "--config.kind: belongs to the config's file"),
-        (["--config.gan=5"], "--config.gan=5"),
+        (["--config.gan=5"], "--config.gan=5: config.gan is a group of keys; change them one by one"),
+        (["--config.features={'a': 'b'}"], "config.features is a group of keys; change them one by one, as"),
+        ([f"--sweep={TOO_MANY}"], "--sweep: 100000 points, 10000 are the most; name fewer keys or values"),
+        (["--sweep=lambda_cyc=" + "-" * 9000 + "1"], "config.sweep: lambda_cyc='---"),
+        (["--sweep=lambda_cyc={[]:1}"], "config.sweep: lambda_cyc='{[]:1}'"),
+        (["--config.curve=" + "-" * 9000 + "1"], "a key or value is nested too deeply"),
+        (["--sweep=" + ",".join(["lambda_cyc=1"] * 5000)], "--sweep: 64999 characters, 10000 are the most"),
         (["--config.gan.loss.deep.er=1"], "--config.gan.loss.deep.er: no such key, config.gan.loss is a"),
         (["--config.seeds.x=1"], "--config.seeds.x: no such key, config.seeds is a value"),
         (["--config.seeds=1.5"], "--config.seeds=1.5"),
@@ -128,6 +143,11 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
 def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
     assert message in refused(DEBUG, *arguments, f"--workdir={tmp_path / 'run'}")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_of_a_study_without_cyclegans_is_refused():
+    said = refused("--config=configs/emodb_hda.py:debug", "--sweep=lambda_cyc=1,2")
+    assert "--sweep=lambda_cyc=1,2: a study on recordings has no CycleGANs to sweep" in said
 
 
 @pytest.mark.parametrize(
@@ -171,3 +191,50 @@ def test_a_place_that_cannot_be_a_run_folder_is_refused_before_anything_is_read(
     assert file.read_text() == "mine" and list(tmp_path.iterdir()) == [file]
     assert "notes.txt: is a file" in refused("--mode=report", f"--workdir={file}")
     assert "the name is too long" in refused("--mode=report", f"--workdir={tmp_path / ('x' * 300)}")
+
+
+FILES = {
+    "emodb_wdiv": ["corpus.table=FOLDER/corpus.parquet", "source=FOLDER/source.parquet", "corpus.classes=()"],
+    "emodb_hda": [],
+}
+KEYS = {
+    name: [key for key, _ in flat(config_file.load(f"configs/{name}.py").get_config().to_dict())]
+    for name in FILES
+}
+ODD = (
+    " nan inf -1 0 1 2.5 1e999 () (1,) [1] {} None True 'a' a,b ((1,),) ('train',) {'a':'b'} ((( 1j \0 \ud800"
+)
+ODD = [*ODD.split(" "), "({'lambda_cyc':1.0},)", "9" * 5000, "-" * 9000 + "1", "[" * 150]
+
+
+@st.composite
+def command_line_words(draw, name):
+    """A key of the config or of a group, a sweep, another flag, or none of these, with any value."""
+    value = draw(
+        st.sampled_from(ODD) | st.text(st.characters(exclude_characters="/.~"), max_size=5)
+    )  # no place
+    key = draw(st.sampled_from(KEYS[name]))
+    group, last = key.partition(".")[0], key.rpartition(".")[2]
+    return draw(
+        st.sampled_from(
+            [f"--config.{key}={value}"] * 3
+            + [f"--config.{group}={value}", f"--config.{key}.{last}={value}", f"--config.{key}[0]={value}"]
+            + [f"--sweep={last}={value}", f"--sweep={last}={value};lambda_cls=1", f"--sweep{value}"]
+            + [f"--{flag}={value}" for flag in ("config", "mode", "hosts", "profile", "per_class", "x")]
+            + [f"{start}{value}" for start in ("", "-", "--", "--config", "--config.")]
+        )
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+@fuzzed(15)
+@given(data=st.data())
+def test_any_command_line_is_carried_out_or_refused_in_words(toy_folder, name, data):
+    settings = [f"--config.{setting.replace('FOLDER', str(toy_folder))}" for setting in FILES[name]]
+    words = data.draw(st.lists(command_line_words(name), min_size=1, max_size=2))
+    code, out, err = launch(f"--config=configs/{name}.py:debug", "--mode=inspect", *settings, *words)
+    if code:
+        said = err[err.index("launch.py: ") :]
+        assert code == 2 and re.match(r"launch\.py: \S", said) and len(said) < 12000, err
+    else:
+        assert out

@@ -1,5 +1,6 @@
 """A database in audformat: a folder with db.yaml, a CSV or Parquet file for each of its tables, and audio."""
 
+import math
 import shutil
 import tempfile
 import warnings
@@ -12,10 +13,11 @@ import yaml
 
 from sergan.corpora.clip_table import clip_id, word
 from sergan.corpora.recordings import Recording, check_folder, check_ids, log_left_out
-from sergan.errors import UserError
+from sergan.errors import UserError, line
 
 COLUMNS = ("emotion", "speaker", "session", "table")
 _ENDINGS = (".parquet", ".csv")  # never .pkl: reading one runs what it says
+_MOST = 1_000_000  # values in a header
 
 Clip = tuple[str, float, float | None]  # file, start and end in seconds
 Values = dict[Clip, str]
@@ -85,19 +87,31 @@ def _database(root: Path) -> Any:
     if not file.is_file():
         raise UserError(f"{root}: no db.yaml in this folder; give the folder of a database in audformat")
     try:
-        with file.open(encoding="utf-8") as text:
-            header = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{file}: cannot be read as YAML ({_line(error)})") from error
+        header = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = _count(header, {})
+    except (
+        Exception
+    ) as error:  # whatever the library meets in a text that is none, or a value like 2001-99-99
+        raise UserError(f"{file}: cannot be read as YAML ({line(error)})") from error
+    if values > _MOST:
+        raise UserError(
+            f"{file}: stands for {values:.0e} values by repeating itself; write it without aliases"
+        )
     try:
         return audformat.Database.load_header_from_yaml(header)
     except Exception as error:  # whatever the library meets in a header that is none
-        raise UserError(f"{file}: not a header in audformat ({_line(error)})") from error
+        raise UserError(f"{file}: not a header in audformat ({line(error)})") from error
 
 
-def _line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _count(value: Any, known: dict[int, float]) -> float:
+    """How many values a value stands for: aliases can make billions of a few lines, or one without end."""
+    if not isinstance(value, dict | list | set | tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # until it is known; so stays what is inside of itself
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _load(database: Any, table: str, root: Path) -> Any:
@@ -115,7 +129,7 @@ def _load(database: Any, table: str, root: Path) -> Any:
             with warnings.catch_warnings(action="ignore"):  # of pandas, about the library
                 database[table].load(str(copy))
         except Exception as error:  # whatever the library meets in a table that is damaged
-            raise UserError(f"{file}: cannot be read as a table in audformat ({_line(error)})") from error
+            raise UserError(f"{file}: cannot be read as a table in audformat ({line(error)})") from error
     return database[table]
 
 

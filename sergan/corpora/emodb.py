@@ -42,7 +42,8 @@ PER_SPEAKER = {
 }
 MEAN_SECONDS, LONGEST_SECONDS, TOTAL_MINUTES = 2.78, 8.98, 24.8
 
-_NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])", re.IGNORECASE)  # speaker, sentence, emotion, version
+# speaker, sentence, emotion, version
+_NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])", re.IGNORECASE | re.ASCII)
 
 
 def read(root: str | Path) -> list[Recording]:

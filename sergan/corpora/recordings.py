@@ -14,8 +14,12 @@ from sergan.errors import UserError
 
 ENDINGS = (".wav", ".flac")
 RATE = 16000  # Hz
+LOWEST = 4000  # Hz; of a rate like 1 Hz a few seconds at `RATE` would fill the memory
 SHORTEST = 0.1  # s; openSMILE's functionals are NaN below 0.05 to 0.07 s, depending on the set
 QUIETEST = 1e-4  # range of the samples, full scale being -1 to 1; three steps of 16 bit
+
+_UNKNOWN = 2**62  # frames; libsndfile has 2^63 - 1 where a header leaves them open
+_BLOCK = 2**22  # frames that are decoded at once
 
 _log = logging.getLogger(__name__)
 
@@ -92,11 +96,20 @@ def _where(path: Path, start: float, end: float | None) -> str:
 
 
 def header(path: Path) -> soundfile._SoundFileInfo:
-    """What a file's header says: frames, samplerate in Hz, channels; raises UserError if it has none."""
+    """What a file's header says: frames, samplerate in Hz, channels.
+
+    Raises:
+      UserError: it has none, or one that cannot be worked with.
+    """
     try:
-        return soundfile.info(path)
+        found = soundfile.info(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise UserError(f"{path}: {_reason(path)}") from error
+    if found.samplerate < LOWEST:
+        raise UserError(f"{path}: {found.samplerate} Hz; {LOWEST} Hz is the lowest sampling rate of speech")
+    if found.frames >= _UNKNOWN:
+        raise UserError(f"{path}: its header does not say how long it is; encode it anew from a file")
+    return found
 
 
 def _decode(path: Path, start: float, end: float | None) -> tuple[np.ndarray, int]:
@@ -108,12 +121,24 @@ def _decode(path: Path, start: float, end: float | None) -> tuple[np.ndarray, in
         raise UserError(f"{path}: {found.channels} channels; convert it to mono")
     first, stop = frames(path, found, start, end)
     try:
-        x_T, rate = soundfile.read(path, start=first, stop=stop, dtype="float32")
+        x_T = _samples(path, first, stop)
     except soundfile.SoundFileError as error:
         raise UserError(f"{path}: truncated or damaged, it cannot be decoded to its end") from error
     if len(x_T) < stop - first:
         raise UserError(f"{path}: truncated, {len(x_T)} of {stop - first} samples can be decoded")
-    return x_T, rate
+    return x_T, found.samplerate
+
+
+def _samples(path: Path, first: int, stop: int) -> np.ndarray:
+    """The samples that are there, in blocks: a header may claim more than the memory holds."""
+    blocks = [np.zeros(0, np.float32)]
+    with soundfile.SoundFile(path) as file:
+        file.seek(first)
+        while (left := stop - file.tell()) > 0:
+            blocks.append(file.read(min(left, _BLOCK), dtype="float32"))
+            if not len(blocks[-1]):
+                break
+    return np.concatenate(blocks)
 
 
 def frames(path: Path, found: soundfile._SoundFileInfo, start: float, end: float | None) -> tuple[int, int]:

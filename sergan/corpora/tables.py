@@ -2,18 +2,16 @@
 
 import csv
 import io
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow
 from etils import epath
 
-from sergan.errors import UserError
+from sergan.errors import UserError, line
 
 ENDINGS = (".npz", ".csv", ".parquet")
 COLUMNS = ("id", "speaker", "emotion", "session")  # the labels of a row
@@ -236,22 +234,35 @@ def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
 
 
 def _read_npz(path: epath.Path) -> FeatureTable:
+    words: dict[str, np.ndarray] = {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as values:
             missing = [name for name in _NPZ if name not in values]
-            if missing:
-                raise UserError(f"{path}: not a feature table, it has no {listed(missing)}")
-            x, ids, speakers, emotions, names, extractor = (values[name] for name in _NPZ)
-            sessions = values["sessions_U"].astype(str) if "sessions_U" in values else None
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: damaged, or not an npz file without pickles ({error})") from error
-    if x.dtype.kind not in "fiu":
-        raise UserError(f"{path}: x_UxD holds no numbers but {x.dtype}")
-    ids, speakers, emotions, names = (array.astype(str) for array in (ids, speakers, emotions, names))
+            if not missing:
+                x_UxD = np.asarray(values["x_UxD"])
+                words = {n: _words(values[n]) for n in (*_NPZ[1:], "sessions_U") if n in values}
+    except Exception as error:  # whatever the library meets in a file that is damaged
+        raise UserError(f"{path}: damaged, or not an npz file without pickles ({line(error)})") from error
+    if missing:
+        raise UserError(f"{path}: not a feature table, it has no {listed(missing)}")
+    if x_UxD.dtype.kind not in "fiu":
+        raise UserError(f"{path}: x_UxD holds no numbers but {x_UxD.dtype}")
+    if x_UxD.ndim != 2 or any(words[name].ndim != (name != "extractor") for name in words):
+        raise UserError(f"{path}: not a feature table, its arrays have other dimensions")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
+        x_UxD = x_UxD.astype(np.float32)
+    ids, speakers, emotions, names, extractor = (words[name] for name in _NPZ[1:])
     names_D = tuple(names.tolist())
-    return FeatureTable(x.astype(np.float32), ids, speakers, emotions, names_D, str(extractor), sessions)
+    return FeatureTable(x_UxD, ids, speakers, emotions, names_D, str(extractor), words.get("sessions_U"))
+
+
+def _words(array: np.ndarray) -> np.ndarray:
+    """An array as words; raises ValueError for one that holds none."""
+    if array.dtype.kind not in "USfiu":
+        raise ValueError(f"{array.dtype} instead of words")
+    words = array.astype(str)
+    "".join(words.ravel().tolist()).encode().decode()  # NumPy lets pass what is no character
+    return words
 
 
 def _frame(table: FeatureTable) -> pd.DataFrame:
@@ -284,7 +295,8 @@ def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
             header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")), [])
         _check_header(header, path, own)
         missing = {name: ["", "nan", "NaN", "NA"] for name in header if name not in own.values()}
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # that it leaves cells away
             frame = pd.read_csv(
                 file,
                 encoding="utf-8-sig",
@@ -294,6 +306,8 @@ def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
                 low_memory=False,
                 index_col=False,
             )
+    except pd.errors.ParserWarning as error:
+        raise UserError(f"{path}: rows have more cells than there are columns; name every column") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as csv ({str(error).strip()})") from error
     return _from_frame(frame, path, own)
@@ -303,8 +317,8 @@ def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     try:
         with path.open("rb") as file:
             frame = pd.read_parquet(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: damaged, or not a Parquet file ({error})") from error
+    except Exception as error:  # whatever the library meets in a file that is damaged
+        raise UserError(f"{path}: damaged, or not a Parquet file ({line(error)})") from error
     _check_header([str(name) for name in frame.columns], path, own)
     return _from_frame(frame, path, own)
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import audformat
 import pandas as pd
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sergan.corpora import CORPORA
 from sergan.corpora import audformat as corpus
 from sergan.errors import UserError
+from tests.fuzzing import damaged, fuzzed
 
 WAV = Path(__file__).parent.parent / "data" / "emodb" / "wav"
 FILES = ["wav/03a02Wc.wav", "wav/08a02Fe.wav", "wav/09a02Eb.wav"]
@@ -180,6 +184,11 @@ def test_rows_without_an_emotion_are_left_out(tmp_path, caplog):
     assert "clips without an emotion left out: 1 (wav/08a02Fe.wav)" in caplog.text
 
 
+# a few hundred bytes that stand for 10^9 words
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
+HEADER = "name: x\nsource: y\nusage: research\n"
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [
@@ -192,8 +201,22 @@ def test_rows_without_an_emotion_are_left_out(tmp_path, caplog):
         ("name: x", r"db\.yaml: not a header in audformat"),
         ("[1, 2]", r"db\.yaml: not a header in audformat"),
         ("", r"db\.yaml: not a header in audformat"),
-        ("name: x\nsource: y\nusage: research\ntables: [a]", "not a header in audformat"),
+        (HEADER + "tables: [a]", "not a header in audformat"),
         (b"name: \xff", "cannot be read as YAML"),
+        ("name: 2001-99-99", r"cannot be read as YAML \(month must be"),
+        ("name: !!float x", r"cannot be read as YAML \(could not convert"),
+        (BOMB, "stands for 1e[+]09 values by repeating itself; write it without aliases"),
+        (HEADER + "meta: &a [*a]", "stands for inf values"),
+        (BOMB + HEADER.replace("x", "*a9"), "stands for .* values by repeating itself"),
+        (BOMB + HEADER.replace("research", "*a9"), "stands for .* values by repeating itself"),
+        (
+            BOMB + HEADER + "schemes: {emotion: {dtype: str, labels: *a9}}",
+            "stands for .* values by repeating itself",
+        ),
+        (
+            BOMB + HEADER + "tables: {emotion: {type: filewise, columns: {emotion: *a9}}}",
+            "stands for .* values by repeating itself",
+        ),
     ],
 )
 def test_a_header_that_is_none(folder, tmp_path, header, message):
@@ -245,3 +268,80 @@ def test_pickles_are_never_read(folder, tmp_path):
     with pytest.raises(FileExistsError):  # the poison would work
         bitten.mkdir()
         pickle.loads((folder / "db.emotion.pkl").read_bytes())
+
+
+# of YAML, and what makes values of a kind that cannot be
+PIECES = b"!!|&a |*a|{|}|[|]|: |- |? |\n|\n  |'|2001-99-99|!!float x|!!set {a}|!!binary =|null|.inf".split(
+    b"|"
+)
+PIECES += [b"tables:", b"<<: ", b"1:99", b"0x", b"9" * 5000]
+
+
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    """A database, and the content of its files."""
+    place = saved(several(database()), tmp_path_factory.mktemp("saved") / "db")
+    return place, {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+def assert_read_or_refused(place, name, content):
+    (place / name).write_bytes(content)
+    try:
+        recordings = corpus.read(place)
+    except UserError as error:
+        assert str(error).startswith(f"{place}") and len(str(error)) < 2000 and "\n" not in str(error)
+    else:
+        assert recordings and all(recording.speaker and recording.emotion for recording in recordings)
+
+
+@fuzzed(30)
+@given(data=st.data())
+def test_a_damaged_header_is_read_or_refused_by_name(saved_once, data):
+    place, files = saved_once
+    content = data.draw(damaged(files["db.yaml"], PIECES, head=len(files["db.yaml"])))
+    assert_read_or_refused(place, "db.yaml", content)
+
+
+@fuzzed(30)
+@given(data=st.data())
+def test_a_damaged_table_is_read_or_refused_by_name(saved_once, data):
+    place, files = saved_once
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    name = data.draw(st.sampled_from([name for name in files if name.endswith(".csv")]))
+    assert_read_or_refused(
+        place, name, data.draw(damaged(files[name], [b",", b"\n", b'"', b"wav/", b"\0", b"NaT"]))
+    )
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+KEYS = [
+    "name",
+    "source",
+    "usage",
+    "schemes",
+    "tables",
+    "misc_tables",
+    "raters",
+    "media",
+    "splits",
+    "languages",
+    "expires",
+]
+
+
+@fuzzed(30)
+@given(header=st.dictionaries(st.sampled_from(KEYS), VALUES))
+def test_any_header_is_read_or_refused_by_name(tmp_path, header):
+    """YAML is fine, and means something else."""
+    assert_read_or_refused(
+        tmp_path,
+        "db.yaml",
+        yaml.safe_dump({"name": "x", "source": "y", "usage": "research"} | header).encode(),
+    )

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sergan.corpora import clip_table
 from sergan.errors import UserError
+from tests.fuzzing import damaged, fuzzed
 
 WAV = Path(__file__).parent.parent / "data" / "emodb" / "wav"
 HEAD = "file,emotion,speaker\n"
@@ -167,7 +168,7 @@ cells = st.sampled_from(
 grids = st.lists(st.lists(cells, max_size=6).map(",".join), max_size=6).map("\n".join)
 
 
-@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzzed(100)
 @given(
     head=st.sampled_from([HEAD, "file,emotion,speaker,start,end\n", ""]),
     rows=grids,
@@ -188,7 +189,30 @@ def test_any_text_is_read_or_refused(folder, head, rows, more):
     assert len({(r.path, r.start, r.end) for r in recordings}) == len(recordings)
 
 
-@settings(max_examples=300, deadline=2000)
+OWN = (
+    HEAD.strip()
+    + ',session,start,end,"t,x"\na.wav,Wut,anna,1,0.25,1.0,"a ""b"" c"\nb.wav,Überdruss,ben,2,,1,\n'
+)
+
+
+@fuzzed(60)
+@given(
+    content=damaged(
+        OWN.encode(), [b",", b"\n", b'"', b"\0", b"\r", b"\xff", b";", b"1 days", b"nan"], head=len(OWN)
+    ),
+    columns=st.dictionaries(st.sampled_from(clip_table.COLUMNS), st.sampled_from([*clip_table.COLUMNS, "x"])),
+    files=st.booleans(),
+)
+def test_a_damaged_table_with_any_names_of_columns_is_read_or_refused(folder, content, columns, files):
+    path = write(folder, content)
+    clip_table.is_one(path, columns)
+    try:
+        assert clip_table.read(path, columns, files=files)
+    except UserError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error) and len(str(error)) < 7000
+
+
+@fuzzed(100)
 @given(st.text(max_size=12) | st.floats().map(str) | st.timedeltas().map(str))
 def test_any_time_is_seconds_or_refused(text):
     try:

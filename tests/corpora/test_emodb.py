@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from sergan.corpora import CORPORA, emodb
+from sergan.corpora import CORPORA, crema_d, emodb, ravdess
 from sergan.corpora.recordings import Recording
 from sergan.data import load
 from sergan.errors import UserError
+from tests.fuzzing import fuzzed
 
 ROOT = Path(__file__).parents[1] / "data" / "emodb"
 CLIPS = ROOT / "wav"
@@ -111,3 +114,32 @@ def test_the_published_corpus_does_not_differ(tmp_path):
         path = tmp_path / f"{name.removeprefix('emodb/')}.flac"
         soundfile.write(path, silence[: round(length * 16000)], 16000, subtype="PCM_S8")
     assert CORPORA["emodb"].differences(CORPORA["emodb"].read(tmp_path)) == []
+
+
+PARTS = [
+    "03",
+    "a01",
+    "F",
+    "a",
+    "1001",
+    "_DFA",
+    "_ANG",
+    "_XX",
+    "03-",
+    "01-",
+    "05-",
+    "\u0660\u0663",
+    "\u212a",
+    "\u017f",
+]
+
+
+@fuzzed(100)
+@given(st.lists(st.sampled_from(PARTS) | st.text(max_size=2), max_size=8).map("".join))
+@example("\u0660\u0663a01Fa")  # digits, and none of EMO-DB's
+@example("03a01F\u017f")  # a letter that is s in capitals
+def test_any_name_is_a_clip_in_plain_letters_or_none(name):
+    """Of the corpora whose names tell all."""
+    for corpus in (emodb, crema_d, ravdess):
+        found = corpus._recording(Path(f"{name.replace('/', '')}.wav"))
+        assert found is None or (found.id.isascii() and found.emotion.isalpha() and corpus.text(found.id))

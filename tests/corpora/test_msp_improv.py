@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sergan.corpora import CORPORA, msp_improv
 from sergan.corpora.recordings import Recording, read_audio
 from sergan.errors import UserError
+from tests.fuzzing import fuzzed
 
 TIME_T = np.arange(2400) / 16000
 CLIP = 0.3 * np.sin(2 * np.pi * 220 * TIME_T) + np.random.default_rng(0).normal(0, 0.05, 2400)
@@ -179,6 +180,7 @@ PIECES = st.sampled_from(
 )
 
 
+@fuzzed(100)
 @given(st.lists(PIECES | st.text(max_size=3), max_size=20).map("".join))
 def test_any_text_gives_labels_or_a_user_error(text):
     try:

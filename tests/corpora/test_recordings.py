@@ -1,5 +1,6 @@
 """Audio is read as it is or refused with a reason, also in segments; any folder is unlabelled speech."""
 
+import io
 import re
 import shutil
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sergan.corpora.recordings import Recording, folder, read_audio, sampling_rate, seconds
+from sergan.corpora.survey import survey
 from sergan.errors import UserError
+from tests.fuzzing import damaged, fuzzed
 
 CLIPS = Path(__file__).parents[1] / "data" / "emodb" / "wav"
 CLIP = CLIPS / "12a02Ac.wav"
@@ -258,3 +263,60 @@ def test_folder_missing_empty_or_a_file(tmp_path):
         with pytest.raises(UserError, match=reason) as caught:
             folder(tmp_path / path)
         assert str(tmp_path / path) in str(caught.value)
+
+
+HEADS = {"wav": 44, "flac": 42, "sph": 200}  # bytes
+
+
+def clip_as(ending):
+    """The bytes of 0.3 s of a real clip in a format."""
+    samples, rate = soundfile.read(CLIPS / "11a01Ab.wav", frames=4800, dtype="int16")
+    file, kind = io.BytesIO(), {"wav": "WAV", "flac": "FLAC", "sph": "NIST"}[ending]
+    soundfile.write(file, samples, rate, format=kind, subtype="PCM_16")
+    return file.getvalue()
+
+
+def flac_of(samples, rate=16000):
+    """The real clip as flac whose header claims a number of samples, 0 being unknown, and a rate."""
+    content = clip_as("flac")
+    kinds = int.from_bytes(content[18:26], "big") >> 36 & 0xFF  # channels and bits between the two
+    return content[:18] + (rate << 44 | kinds << 36 | samples).to_bytes(8, "big") + content[26:]
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "message"),
+    [
+        ("wav", clip_as("wav").replace(b"\x80>\0\0", b"\1\0\0\0", 1), "1 Hz; 4000 Hz is the lowest sampling"),
+        ("sph", clip_as("sph").replace(b"-i 16000", b"-i 3999 "), "3999 Hz; 4000 Hz is the lowest"),
+        ("flac", flac_of(4800, 1), "1 Hz; 4000 Hz is the lowest"),
+        ("flac", flac_of(0), "its header does not say how long it is; encode it anew"),
+        ("flac", flac_of(2**36 - 1), "truncated or damaged, it cannot be decoded to its end"),
+    ],
+)
+def test_a_header_that_claims_what_would_fill_the_memory_is_refused(tmp_path, ending, content, message):
+    (tmp_path / f"x.{ending}").write_bytes(content)
+    assert message in refusal(tmp_path / f"x.{ending}")
+
+
+# sizes, counts, rates, kinds of samples and tags as headers have them
+NUMBERS = (0, 1, 2, 2**31 - 1, 2**32 - 1)
+PIECES = [number.to_bytes(4, order) for number in NUMBERS for order in ("little", "big")]
+PIECES += [kind.to_bytes(2, "little") for kind in (2, 3, 6, 7, 17, 49, 0xFFFE)]
+PIECES += b"RIFF RF64 WAVE fmt  data fact LIST fLaC NIST_1A -i 9999999 \n".split(b" ")
+
+
+@pytest.mark.parametrize("ending", HEADS)
+@fuzzed(60)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, ending, data):
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(data.draw(damaged(clip_as(ending), PIECES, head=HEADS[ending])))
+    found = survey([Recording("x", path, "y")])
+    try:
+        x_T = read_audio(path)
+        assert x_T.dtype == np.float32 and np.isfinite(x_T).all()
+        assert 0 < len(x_T) < 1e7 and seconds(path) > 0 and sampling_rate(path) > 0
+        assert not found.problems.keys() - {"resampled to 16000 Hz"}
+    except UserError as error:
+        assert str(error).startswith(f"{path}") and "\n" not in str(error)
+        assert found.problems or not found.decoded

@@ -1,17 +1,22 @@
 """Feature tables survive every format unchanged, and faulty ones are refused by name."""
 
+import io
+import tempfile
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable, check, check_columns, read, write
 from sergan.errors import UserError
+from tests.fuzzing import damaged, fuzzed
 
 TABLE = FeatureTable(
     x_UxD=np.array([[0.1, -2.0], [1e-38, 3e38], [0.0, 7.0]], np.float32),
@@ -63,7 +68,7 @@ def assert_same(one, other):
     assert one.sessions_U is None or one.sessions_U.tolist() == other.sessions_U.tolist()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzzed(60)
 @given(table=feature_tables(), ending=st.sampled_from(tables.ENDINGS))
 def test_round_trip(tmp_path, table, ending):
     write(table, tmp_path / f"t{ending}")
@@ -181,6 +186,7 @@ def test_sessions_follow_their_rows():
         ("id,speaker,emotion\n1,a,fear\n", "no features"),
         (",id,speaker,f0\n0,1,a,2\n", "column 1 has no name"),
         ("id,speaker,f0\n1,a,2\n2,b,3,4,5\n", "cannot be read as csv"),
+        ("id,speaker,f0\n1,a,2,9\n", "rows have more cells than there are columns"),
         ("", "the file is empty"),
         ("\n", "no column id"),
     ],
@@ -233,6 +239,36 @@ def test_npz_of_others(tmp_path):
         read(tmp_path / "t.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("x_UxD", np.zeros(3), "its arrays have other dimensions"),
+        ("x_UxD", np.zeros((3, 2), complex), "holds no numbers but complex128"),
+        ("names_D", np.array([["a", "b"]]), "its arrays have other dimensions"),
+        ("extractor", np.array(["a"]), "its arrays have other dimensions"),
+        ("ids_U", np.array([True, False, True]), "damaged, .*bool instead of words"),
+        ("speakers_U", np.frombuffer(b"\xff\xff\xff\x7f" * 3, "<U1"), "damaged, or not an npz"),
+        ("emotions_U", np.array(["a", "b", "\ud800"]), "damaged, .*surrogates not allowed"),
+        ("sessions_U", np.array([b"\xff", b"", b""]), "damaged, .*can't decode"),
+    ],
+)
+def test_an_npz_of_other_arrays(tmp_path, name, array, message):
+    write(TABLE, tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as values:
+        np.savez(tmp_path / "t.npz", **(dict(values) | {name: array}))
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "t.npz")
+
+
+def test_an_npz_of_numbers_and_bytes_as_words(tmp_path):
+    write(TABLE, tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as values:
+        other = {"ids_U": np.arange(3), "speakers_U": np.array([b"a", b"b", b"b"]), "x_UxD": np.eye(3)[:, :2]}
+        np.savez(tmp_path / "t.npz", **(dict(values) | other))
+    table = read(tmp_path / "t.npz")
+    assert table.ids_U.tolist() == ["0", "1", "2"] and table.speakers_U.tolist() == ["a", "b", "b"]
+
+
 def test_wrong_paths(tmp_path):
     for path in (tmp_path / "t.xlsx", tmp_path / "t"):
         with pytest.raises(UserError, match=r"ends in \.npz, \.csv, \.parquet"):
@@ -268,3 +304,115 @@ def test_corpora_that_share_speakers_or_have_other_features_are_not_joined(toy):
     other = replace(tables.named(toy, "b"), names_D=tuple(f"g{i}" for i in range(6)))
     with pytest.raises(UserError, match="the second corpus: other feature columns"):
         tables.join(toy, other)
+
+
+def file_of(ending):
+    """The bytes of `TABLE` in a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"t{ending}"
+        write(replace(TABLE, sessions_U=TABLE.speakers_U), path)
+        return path.read_bytes()
+
+
+def assert_read_or_refused(path, columns=None):
+    try:
+        table = read(path, columns)
+    except UserError as error:
+        assert str(error).startswith(f"{path}: ") and len(str(error)) < 2000
+    else:
+        check(table, path)
+        assert table.x_UxD.dtype == np.float32
+
+
+FILES = {ending: file_of(ending) for ending in tables.ENDINGS}
+PIECES = [
+    b"{'descr':",
+    b"(3, 2)",
+    b"(3,)",
+    b"()",
+    b"(999999999999, 2)",
+    b"'|O'",
+    b"<f4",
+    b"<U9999999",
+    b"True",
+]
+PIECES += [b"PK\x03\x04", b"PAR1", b"-1", b"\n", b","]
+NAMES = st.sampled_from(["id", "speaker", "emotion", "session", "extractor", "F0_mean", "x", ""])
+
+
+@pytest.mark.parametrize("ending", tables.ENDINGS)
+@fuzzed(60)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, ending, data):
+    path = tmp_path / f"t{ending}"
+    path.write_bytes(data.draw(damaged(FILES[ending], PIECES, head=len(FILES[ending]))))
+    assert_read_or_refused(path)
+
+
+@fuzzed(60)
+@given(data=st.data())
+def test_an_npz_of_damaged_arrays_is_read_or_refused_by_name(tmp_path, data):
+    """The archive is whole, so that what is in it is looked at."""
+    with zipfile.ZipFile(io.BytesIO(FILES[".npz"])) as archive:
+        arrays = {name: archive.read(name) for name in archive.namelist()}
+    name = data.draw(st.sampled_from(sorted(arrays)))
+    arrays[name] = data.draw(damaged(arrays[name], PIECES, head=len(arrays[name])))
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        for name, content in arrays.items():
+            archive.writestr(name, content)
+    assert_read_or_refused(tmp_path / "t.npz")
+
+
+CELLS = [
+    "1",
+    "-2.5",
+    "1e400",
+    "nan",
+    "NA",
+    "",
+    " ",
+    '"',
+    "'",
+    "a",
+    "\0",
+    "\r",
+    "True",
+    "0x1",
+    "9" * 400,
+    "1_0",
+]
+
+
+@fuzzed(60)
+@given(
+    head=st.lists(NAMES | st.text(max_size=3), max_size=5) | st.just(["id", "speaker", "f"]),
+    rows=st.lists(
+        st.lists(st.sampled_from(CELLS) | st.text(max_size=4), max_size=5).map(",".join), max_size=5
+    ),
+    columns=st.dictionaries(st.sampled_from(tables.COLUMNS), NAMES, max_size=2),
+)
+def test_any_csv_is_read_or_refused_by_name(tmp_path, head, rows, columns):
+    text = "\n".join([",".join(head), *rows])
+    (tmp_path / "t.csv").write_bytes(text.encode(errors="surrogatepass"))
+    assert_read_or_refused(tmp_path / "t.csv", columns)
+
+
+KINDS = [[1, 2], [0.5, None], ["a", "b"], ["a", None], [True, False], [b"\xff", b""]]
+KINDS += [[[1], [2]], [{"a": 1}, {}], [2**63, 1], [float("inf"), 1e300]]
+KINDS += [[pd.Timestamp(0), pd.NaT], [pd.Timedelta(1), None], [None, None]]
+
+
+@fuzzed(40)
+@given(
+    columns=st.dictionaries(NAMES, st.sampled_from(KINDS), max_size=5),
+    own=st.dictionaries(st.sampled_from(tables.COLUMNS), NAMES, max_size=2),
+    index=st.sampled_from([None, "id", "x"]),
+)
+def test_any_parquet_is_read_or_refused_by_name(tmp_path, columns, own, index):
+    """Columns of kinds that no table of features has, also as an index."""
+    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    frame = frame.infer_objects()
+    if index in frame:
+        frame = frame.set_index(index)
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert_read_or_refused(tmp_path / "t.parquet", own)

@@ -13,6 +13,7 @@ from sergan.corpora import CORPORA, tedlium
 from sergan.corpora.recordings import Recording, read_audio
 from sergan.errors import UserError
 from sergan.features import Extraction, extract
+from tests.fuzzing import fuzzed
 
 RNG = np.random.default_rng(0)
 TALK = 0.3 * np.sin(2 * np.pi * 220 * np.arange(32000) / 16000) + RNG.normal(0, 0.05, 32000)  # 2 s
@@ -187,6 +188,7 @@ PIECES = st.sampled_from(
 )
 
 
+@fuzzed(100)
 @given(st.lists(PIECES | st.text(max_size=3), max_size=30).map("".join))
 def test_any_text_gives_segments_or_a_user_error(text):
     try:
