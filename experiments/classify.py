@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import pandas as pd
 from etils import epath
 
@@ -20,7 +21,8 @@ from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.methods import METHODS
 
-_ROWS_BYTES = 4e9  # of the folds whose classifiers train at once
+_ROWS_BYTES = 4e9  # of the folds whose classifiers train at once on an accelerator,
+_CPU_ROWS_BYTES = 2e8  # and on a CPU, where few train at once anyway; they are in memory three times
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
 
 
@@ -74,6 +76,10 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
         writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
 
 
+def _rows_bytes() -> float:
+    return _CPU_ROWS_BYTES if jax.default_backend() == "cpu" else _ROWS_BYTES
+
+
 class _Part:
     """The predictions of one job."""
 
@@ -85,8 +91,8 @@ class _Part:
 
     def predictions(self, classifier: str) -> pd.DataFrame:
         """Of one classifier; what cannot be made is a hole, and the rest goes on."""
-        together = max(1, int(_ROWS_BYTES // self._bytes()))
-        splits = self._study.folds
+        splits, fitting = self._study.folds, max(1, int(_rows_bytes() // self._bytes()))
+        together = -(-len(splits) // -(-len(splits) // fitting))  # parts of about the same length
         starts = range(0, len(splits), together)
         return pd.concat([self._of_folds(classifier, splits[i : i + together]) for i in starts])
 

@@ -19,7 +19,7 @@ from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
-_CPU_MEMBERS = 10  # of a group: it trains them in turns, and an interrupt waits for a chunk of all of them
+_CPU_MEMBERS = 5  # of a group: in turns more are no faster, and an interrupt waits for a chunk of all
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(

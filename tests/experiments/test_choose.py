@@ -112,7 +112,7 @@ def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeyp
     job = classify.Job("train", "moments", 0, 0)
     part = classify._Part(made, None, {}, job, Holes("train", "moments"))
     together = part.predictions("svm")
-    monkeypatch.setattr(classify, "_ROWS_BYTES", 1.0)
+    monkeypatch.setattr(classify, "_CPU_ROWS_BYTES", 1.0)
     pd.testing.assert_frame_equal(part.predictions("svm"), together)
 
 
