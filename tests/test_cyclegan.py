@@ -117,6 +117,17 @@ def test_a_member_alone_equals_itself_in_a_batch(toy, loss, classifier_data):
         )
 
 
+def test_members_vmapped_as_on_accelerators_give_the_numbers_of_members_in_turns(toy, monkeypatch):
+    plan, views, source = group(toy)
+    monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])  # one for all members
+    in_turns, said = run(CONFIG, plan, views, source, toy.x_UxD)
+    monkeypatch.setattr(members, "_in_turns", lambda together: together)
+    vmapped, same = run(CONFIG, plan, views, source, toy.x_UxD)
+    assert_near(in_turns.params, vmapped.params, 1e-5)
+    assert {name: metric.shape for name, metric in said.items()} == {n: m.shape for n, m in same.items()}
+    np.testing.assert_allclose(said["cycle"], same["cycle"], rtol=1e-4)
+
+
 def test_the_same_member_in_another_order_gives_the_same_numbers(toy):
     plan, views, source = group(toy)
     forward, _ = run(CONFIG, plan, views, source, toy.x_UxD)
