@@ -60,7 +60,7 @@ def base() -> ml_collections.ConfigDict:
 
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk
-    training.save_every = 100
+    training.save_every = 200
     training.members_per_group = 0  # 0: as many as the memory holds
     training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
 

@@ -140,7 +140,7 @@ class _Group:
         self._write_metrics()
         self.step += self.chunk
         self._unwritten = self.step, phase, hosts.whole(metrics)
-        if self.step % self._study.config.training.save_every == 0:
+        if self.left and self.step % self._study.config.training.save_every == 0:
             self.save()
         return self._means
 
