@@ -15,7 +15,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     Nothing is trained: the programs are compiled for shapes only.
     """
     for size in sizes:
-        few, many = 1, max(3, effort.members)
+        few, many = 2, max(4, effort.members)  # one alone has no copy that is being worked on
         one, all_ = group_bytes(size, few, effort), group_bytes(size, many, effort)
         member = (all_ - one) / (many - few)
         shared = max(0.0, one - few * member)
