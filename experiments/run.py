@@ -17,8 +17,9 @@ from etils import epath
 from ml_collections import config_flags
 
 from experiments import config_file, hosts, lock, storage
-from sergan import writers
+from sergan import shapes, writers
 from sergan.errors import UserError
+from sergan.run_folder import read_record
 
 HARMLESS = (
     "features.cache",
@@ -90,7 +91,7 @@ def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
     if record["config"].get("kind") != "recordings":
         needed += [run / "features.parquet", run / "source.parquet"]
     if (run / "checkpoints").exists():  # else somebody wanted the space
-        groups = {line["group"] for line in writers.read_lines(run / "members.jsonl")}
+        groups = {line["group"] for line in writers.read_lines(run / "members.jsonl", {"group": int})}
         needed += [run / "checkpoints" / f"generators_{number:03d}" for number in sorted(groups)]
     return all(path.exists() for path in needed)
 
@@ -109,25 +110,26 @@ def _record(
     """config.json of this run folder: the one that is there, if it is of the same config."""
     values = json.loads(config.to_json())
     path = workdir / "config.json"
+    new = {
+        "config": values,
+        "overrides": overrides,
+        "command": command,
+        "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
+        "devices": [],
+        "commit": commit(),
+        "continued_at": [],  # other commits that went on with the run
+        "members_per_group": 0,
+        "started": None,
+        "ended": None,
+        "stages": {},
+    }
     if not path.exists():
         if workdir.exists() and any(not _passing(file.name) for file in workdir.iterdir()):
             raise UserError(f"{workdir}: not empty and not a run folder; name another with --workdir")
-        return {
-            "config": values,
-            "overrides": overrides,
-            "command": command,
-            "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
-            "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
-            "devices": [],
-            "commit": commit(),
-            "continued_at": [],  # other commits that went on with the run
-            "members_per_group": 0,
-            "started": None,
-            "ended": None,
-            "stages": {},
-        }
-    record = writers.read_json(path)
-    others = record.setdefault("continued_at", [])
+        return new
+    record = new | read_record(path)
+    others = record["continued_at"]
     if commit() not in (record["commit"], *others):
         others.append(commit())
     different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
@@ -174,9 +176,12 @@ def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     path = workdir / "config.json"
     if not path.exists():
         raise UserError(f"{workdir}: no config.json there; name a run folder with --workdir")
-    record = writers.read_json(path)
-    defaults = config_file.defaults(record["config"].get("kind", "features"))
-    config = _completed(record["config"], json.loads(defaults.to_json()))
+    record = read_record(path)
+    defaults = json.loads(config_file.defaults(record["config"].get("kind", "features")).to_json())
+    shape = shapes.of(defaults) | {"sweep?": (list, str)}  # which was text once
+    if fault := shapes.fault(record["config"], shape, "config"):
+        raise UserError(f"{path}: damaged, {fault}; restore it, or name another folder")
+    config = _completed(record["config"], defaults)
     return ml_collections.ConfigDict(config, convert_dict=True), record
 
 
@@ -187,7 +192,7 @@ def _completed(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
         if isinstance(value, dict):
             both[key] = _completed(both.get(key, {}), value) if value else both.get(key, {})
         elif type(both.get(key)) is str and type(value) is not str:
-            both[key] = value  # a sweep was text once
+            both[key] = value  # a sweep
         else:
             both.setdefault(key, value)
     return both

@@ -9,6 +9,7 @@ from etils import epath
 
 from experiments import holes, hosts, lock
 from sergan import events, metrics, report, writers
+from sergan.run_folder import Run
 
 Found = TypeVar("Found")
 
@@ -57,7 +58,7 @@ class Stages:
     def report(self, parts: tuple[str, ...]) -> None:
         """From predictions.csv to report.html; then the folders with `parts` of the tables go."""
         holes.gather(self.run)
-        predictions = writers.read_frame(self.run / "predictions.csv", metrics.WORDS)
+        predictions = Run(self.run).need("predictions")
         writers.write_frame(self.run / "results.csv", metrics.results(predictions))
         writers.write_frame(self.run / "contrasts.csv", metrics.contrasts(predictions))
         self._record["ended"] = _now()
@@ -81,8 +82,8 @@ def closing(run: epath.Path, what: str) -> str:
     """What to print of a run: its results, and where they are."""
     if not hosts.first():
         return f"{run} {what}"
-    points = writers.read_frame(run / "points.csv") if (run / "points.csv").exists() else None
-    table = report.table_text(writers.read_frame(run / "results.csv"), points)
+    found = Run(run)
+    table = report.table_text(found.need("results"), found.points)
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 

@@ -51,7 +51,7 @@ def curve(results: pd.DataFrame) -> pd.DataFrame:
     """The rows at fixed settings of arms with several amounts, by arm and amount, and of `real`."""
     fixed = results[results["amount"].notna()]
     several = fixed.groupby("arm")["amount"].nunique() > 1
-    rows = fixed[((fixed["arm"] == "real") & several.any()) | fixed["arm"].map(several)]
+    rows = fixed[((fixed["arm"] == "real") & several.any()) | fixed["arm"].isin(several[several].index)]
     order = rows["arm"].map({arm: _place(arm) for arm in set(rows["arm"])})
     return rows.assign(order=order).sort_values(["order", "amount"], kind="stable").drop(columns="order")
 

@@ -1,7 +1,7 @@
 """A run folder's files as a report reads them: each once, None or empty where it is not there yet."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,10 +9,69 @@ from typing import Any, NamedTuple
 import pandas as pd
 from etils import epath
 
-from sergan import metrics, writers
+from sergan import metrics, shapes, writers
+from sergan.errors import UserError
 
 UNFINISHED = "unfinished"  # in place of the normalisation of members whose line is not written yet
 _ROWS = re.compile(r"(?:(.+)_)?fold_(\d+)_seed_(\d+)_point_0")
+
+_PROTOCOLS = {
+    "features": ("speaker", "speaker_groups", "session", "speaker_text", "across"),
+    "recordings": ("clip", "speaker", "speaker_groups"),
+}
+_CONFIG = {  # what is read of any study's, as far as it is there
+    "kind?": tuple(_PROTOCOLS),
+    "protocol?": str,
+    "source?": str,
+    "loudness?": ("kept", "normalised"),
+    "corpus?": {"name?": str, "classes?": [str]},
+    "target?": {"name?": str},
+    "features?": {"set?": str},
+    "gan?": {"loss?": str},
+    "hypers?": {"lambda_cls?": float},
+}
+_RECORD = {
+    "config": _CONFIG,
+    "overrides?": dict,
+    "command?": str,
+    "versions?": dict,
+    "devices?": list,
+    "commit?": str,
+    "continued_at?": list,
+    "members_per_group?": int,
+    "started?": (str, type(None)),
+    "ended?": (str, type(None)),
+    "stages?": {"*": float},
+}
+_MEMBER = {
+    "member": int,
+    "normalisation": str,
+    "fold": int,
+    "held_out": (str, [str]),
+    "seed": int,
+    "point": int,
+    "status": re.compile(r"done|diverged(@\d{1,15})?"),
+    "arm?": str,
+    "inner?": bool,
+    "group?": int,
+}
+_HOLE = {"normalisation": str, "arm": str, "fold?": int, "amount?": float, "held_out?": str, "reason": str}
+_LOSS = {"step": int, "member": int, "emotion?": str, "phase?": str, "*": (float, type(None))}
+_NUMBERS, _WHOLE = 0, 1  # kinds of columns; words are 2
+_PLACE = ("normalisation", "classifier")
+_INTERVAL = ("delta_low", "delta_high", "p_value")
+_RESULTS = (
+    "amount",
+    "uar",
+    "uar_low",
+    "uar_high",
+    "uar_sd?",
+    "wa",
+    "wa_low?",
+    "wa_high?",
+    "delta_uar",
+    *_INTERVAL,
+)
 
 
 class Missing(Exception):
@@ -39,7 +98,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """config.json."""
         path = self.folder / "config.json"
-        return writers.read_json(path) if path.exists() else {}
+        return read_record(path) if path.exists() else {}
 
     @property
     def corpus(self) -> Mapping[str, Any]:
@@ -59,58 +118,76 @@ class Run:
     @property
     def target(self) -> str:
         """The name of the corpus that is tested on, where another one trains; else empty."""
-        return self.record["config"]["target"]["name"] if self.protocol == "across" else ""
+        target = self.record.get("config", {}).get("target", {})
+        return target.get("name", "") if self.protocol == "across" else ""
 
     @cached_property
     def members(self) -> list[dict[str, Any]]:
         """members.jsonl."""
-        return writers.read_lines(self.folder / "members.jsonl")
+        return writers.read_lines(self.folder / "members.jsonl", _MEMBER)
 
     @cached_property
     def holes(self) -> list[dict[str, Any]]:
         """holes.jsonl: what could not run."""
-        return writers.read_lines(self.folder / "holes.jsonl")
+        return writers.read_lines(self.folder / "holes.jsonl", _HOLE)
 
     @cached_property
     def results(self) -> pd.DataFrame | None:
         """results.csv."""
-        return self._csv("results.csv", ("arm", "classifier", "normalisation"))
+        frame = self._csv("results.csv", ("arm", *_PLACE), ("point", "classes", "seeds"), _RESULTS)
+        if frame is not None and self.points is not None:
+            self._check_known("results.csv", frame["point"], self.points["point"], "points of points.csv")
+        return frame
 
     @cached_property
     def contrasts(self) -> pd.DataFrame | None:
         """contrasts.csv: paired differences of two arms."""
-        return self._csv("contrasts.csv", ("a", "b", "classifier", "normalisation"))
+        return self._csv("contrasts.csv", ("a", "b", *_PLACE), (), ("delta", *_INTERVAL))
 
     @cached_property
     def choices(self) -> pd.DataFrame | None:
         """choices.csv: what was chosen on inner folds for each outer one."""
-        return self._csv("choices.csv", ("normalisation", "classifier", "arm", "held_out", "setting"))
+        return self._csv("choices.csv", ("arm", *_PLACE, "held_out?", "setting?"), ("point?",), ("amount",))
 
     @cached_property
     def inner(self) -> pd.DataFrame | None:
         """inner.csv: the UAR of every setting on the inner folds."""
-        return self._csv("inner.csv", ("normalisation", "classifier", "arm", "setting"))
+        return self._csv("inner.csv", ("arm", *_PLACE, "setting?"), ("point",), ("inner_uar",))
 
     @cached_property
     def points(self) -> pd.DataFrame | None:
         """points.csv: a sweep's points, with a column for each swept key; None without a sweep."""
-        return self._csv("points.csv", ())
+        frame = self._csv("points.csv", (), ("point",))
+        if frame is not None and frame["point"].tolist() != list(range(max(len(frame), 1))):
+            raise UserError(
+                f"{self.folder / 'points.csv'}: damaged, points are not 0, 1, 2, …; {writers.REMEDY}"
+            )
+        return frame
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """predictions.csv."""
-        return self._csv("predictions.csv", metrics.WORDS)
+        frame = self._csv("predictions.csv", metrics.WORDS, ("point", "fold", "seed"), ("amount",))
+        if frame is not None and len(frame):
+            labels = pd.concat([frame["truth"], frame["prediction"]])
+            self._check_known("predictions.csv", labels, metrics.classes_of(frame), "classes")
+            if self.points is not None and not (frame["point"] == 0).any():
+                where = self.folder / "predictions.csv"
+                raise UserError(f"{where}: damaged, no row is of the sweep's first point; {writers.REMEDY}")
+        return frame
 
     @cached_property
     def quality(self) -> pd.DataFrame | None:
         """quality.csv, with an empty `arm` where there is but one kind of synthetic rows."""
-        frame = self._csv("quality.csv", ("normalisation", "arm", "emotion"))
+        frame = self._csv(
+            "quality.csv", ("normalisation", "arm?", "emotion"), ("fold", "seed?", "point?"), ("*",)
+        )
         return frame.assign(arm="") if frame is not None and "arm" not in frame else frame
 
     @cached_property
     def losses(self) -> pd.DataFrame:
         """metrics.jsonl with normalisation, arm and point by line: outer members that did not diverge."""
-        frame = pd.DataFrame(writers.read_lines(self.folder / "metrics.jsonl"))
+        frame = pd.DataFrame(writers.read_lines(self.folder / "metrics.jsonl", _LOSS))
         if frame.empty:
             return frame
         lines = {line["member"]: line for line in self.members}
@@ -154,9 +231,63 @@ class Run:
             raise Missing(f"{name}.csv is not there yet.")
         return frame
 
-    def _csv(self, name: str, words: Iterable[str]) -> pd.DataFrame | None:
+    def _check_known(self, name: str, values: pd.Series, known: Collection, what: str) -> None:
+        """Raises UserError, naming a file, for values that are none of the known ones."""
+        strange = values[~values.isin(known)]
+        if len(strange):
+            fault = f"{str(strange.iloc[0])!r} is none of the {what}"
+            raise UserError(f"{self.folder / name}: damaged, {fault}; {writers.REMEDY}")
+
+    def _csv(
+        self, name: str, words: Sequence[str], whole: Sequence[str] = (), numbers: Sequence[str] = ()
+    ) -> pd.DataFrame | None:
+        """A table with columns of words and of whole numbers, none missing in a row, and of numbers.
+
+        A column whose name ends in "?" here may be missing; "*" in `numbers` stands for all others.
+        """
         path = self.folder / name
-        return writers.read_frame(path, words) if path.exists() else None
+        if not path.exists():
+            return None
+        frame = writers.read_frame(path, [word.rstrip("?") for word in words])
+        kinds = {column: kind for kind, group in enumerate((numbers, whole, words)) for column in group}
+        known = {column.rstrip("?") for column in kinds}
+        if kinds.pop("*", None) is not None:
+            kinds |= {str(column): _NUMBERS for column in frame if column not in known}
+        for column, kind in kinds.items():
+            optional = column.endswith("?") and column[:-1] not in frame
+            if not optional and (fault := _fault(frame, column.rstrip("?"), kind)):
+                raise UserError(f"{path}: damaged, {fault}; {writers.REMEDY}")
+        return frame
+
+
+def _fault(frame: pd.DataFrame, column: str, kind: int) -> str:
+    """What is wrong with a column, in words; empty for a sound one."""
+    if column not in frame:
+        return f"it has no column {column!r}"
+    values = frame[column]
+    if kind != _NUMBERS and values.isna().any():
+        return f"a row has no {column!r}"
+    if kind == _WHOLE and values.dtype.kind not in "iu" and len(frame):
+        return f"the column {column!r} holds other things than whole numbers"
+    if kind == _NUMBERS and values.dtype.kind not in "iuf" and len(frame):
+        return f"the column {column!r} holds other things than numbers"
+    return ""
+
+
+def read_record(path: epath.Path) -> dict[str, Any]:
+    """The content of config.json.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    record = writers.read_json(path)
+    fault = shapes.fault(record, _RECORD)
+    if not fault:
+        protocols = _PROTOCOLS[record["config"].get("kind", "features")]
+        fault = shapes.fault(record["config"], {"protocol?": protocols}, "config")
+    if fault:
+        raise UserError(f"{path}: damaged, {fault}; restore it, or name another folder")
+    return record
 
 
 def diverged(line: Mapping[str, Any]) -> bool:

@@ -5,17 +5,17 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TextIO
 
 import pandas as pd
-import pyarrow
 from etils import epath
 
-from sergan.errors import UserError
+from sergan import shapes
+from sergan.errors import UserError, line
 
-_REMEDY = "delete it and run the command of its run folder again, which makes it anew"
+REMEDY = "delete it and run the command of its run folder again, which makes it anew"
 
 
 @contextmanager
@@ -51,9 +51,17 @@ def read_json(path: epath.PathLike) -> Any:
       UserError: it is damaged.
     """
     try:
-        return json.loads(epath.Path(path).read_text())
-    except ValueError as error:
+        return _parsed(epath.Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged, no JSON ({error}); restore it, or name another folder") from error
+
+
+def _parsed(content: bytes, constant: Callable[[str], Any] | None = None) -> Any:
+    """The value of JSON; raises ValueError for what is none, or half of a pair of code points in a text."""
+    value = json.loads(content, parse_constant=constant)
+    if b"\\ud" in content.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def write_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
@@ -67,21 +75,26 @@ def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> Non
         file.write("".join(json.dumps(record) + "\n" for record in records))
 
 
-def read_lines(path: epath.PathLike) -> list[dict[str, Any]]:
+def read_lines(path: epath.PathLike, shape: shapes.Shape = dict) -> list[dict[str, Any]]:
     """Records of a file of JSON lines; none if it is not there, and without a last line cut short.
 
+    NaN and infinity, which old runs wrote, are None.
+
     Raises:
-      UserError: another line is damaged.
+      UserError: another line is damaged, or not as `shape` says.
     """
     path = epath.Path(path)
     if not path.exists():
         return []
     records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise UserError(f"{path} line {number}: damaged, no JSON; {_REMEDY}") from error
+            record = _parsed(text, lambda _: None)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} line {number}: damaged, no JSON; {REMEDY}") from error
+        if fault := shapes.fault(record, shape):
+            raise UserError(f"{path} line {number}: damaged, {fault}; {REMEDY}")
+        records.append(record)
     return records
 
 
@@ -120,8 +133,8 @@ def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
         return pd.read_csv(
             io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
         )
-    except (ValueError, OSError, pyarrow.ArrowException) as error:
-        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); {_REMEDY}") from error
+    except Exception as error:  # whatever the library meets in a file that is damaged
+        raise UserError(f"{path}: damaged ({line(error)}); {REMEDY}") from error
 
 
 def short(value: float) -> float | None:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # Upstream first: a module may import those before it, never those after it.
 ORDER = [
     "errors",
+    "shapes",
     "corpora",
     "data",
     "mapping",

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from etils import epath
 
+from sergan.errors import UserError
 from sergan.run_folder import Missing, Run
 
 
@@ -72,9 +73,65 @@ def test_what_a_member_never_saw_are_one_or_two_speakers(run):
 
 
 def test_quality_without_arms_is_of_one_arm(tmp_path):
-    pd.DataFrame({"normalisation": ["train"], "emotion": ["NA"]}).to_csv(tmp_path / "quality.csv")
+    frame = pd.DataFrame({"normalisation": ["train"], "emotion": ["NA"], "fold": [0]})
+    frame.to_csv(tmp_path / "quality.csv", index=False)
     quality = Run(epath.Path(tmp_path)).quality
     assert quality[["arm", "emotion"]].to_numpy().tolist() == [["", "NA"]]
+
+
+PREDICTIONS = "corpus,id,speaker,arm,classifier,normalisation,truth,prediction,point,fold,seed,amount,p_y\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.json", "[]", "damaged, it is not an object; restore it, or name another folder"),
+        ("config.json", '{"config": {"kind": "x"}}', "config.kind is not 'features' or 'recordings'"),
+        ("config.json", '{"config": {"corpus": {"classes": "x"}}}', "config.corpus.classes is not a list"),
+        ("config.json", '{"config": {}, "stages": {"train": "long"}}', "stages.train is not a number"),
+        ("config.json", '{"config": {"protocol": "x"}}', "config.protocol is not 'speaker' or"),
+        (
+            "config.json",
+            '{"config": {"kind": "recordings", "protocol": "across"}}',
+            "config.protocol is not 'clip'",
+        ),
+        ("config.json", '{"config": {}, "stages": {"train": NaN}}', "stages.train is not a number"),
+        ("config.json", '{"config": {}, "command": "\\ud800"}', "damaged, no JSON"),
+        ("members.jsonl", '{"member": 0}', "line 1: damaged, normalisation is missing; delete it and run"),
+        ("metrics.jsonl", '{"step": NaN, "member": 0}', "line 1: damaged, step is not a whole number"),
+        ("points.csv", "point,lr_g\n0.5,1", "the column 'point' holds other things than whole numbers"),
+        ("points.csv", "point,lr_g\n1,1", "points are not 0, 1, 2"),
+        ("predictions.csv", PREDICTIONS + "c,1,s,a,b,c,x,y,0,0,0,1", "'x' is none of the classes"),
+        ("holes.jsonl", '{"normalisation": "a", "arm": "b"}', "line 1: damaged, reason is missing"),
+        ("quality.csv", "normalisation,emotion,fold,coverage\na,b,0,x", "'coverage' holds other things"),
+        ("contrasts.csv", "a,b\nx,y", "it has no column 'delta'"),
+        ("inner.csv", "arm,classifier,normalisation,point,inner_uar\na,,c,0,1", "a row has no 'classifier'"),
+    ],
+)
+def test_a_file_with_other_values_is_named_with_what_to_do(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text + "\n")
+    part = {"config": "record", "metrics": "losses"}.get(name.partition(".")[0], name.partition(".")[0])
+    with pytest.raises(UserError, match=message) as caught:
+        getattr(Run(epath.Path(tmp_path)), part)
+    assert str(caught.value).startswith(f"{tmp_path / name}")
+
+
+def test_results_of_a_point_that_there_is_not_are_refused(tmp_path):
+    (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n")
+    names = (
+        "arm,classifier,normalisation,point,classes,seeds,amount,uar,uar_low,uar_high,wa,delta_uar,delta_low"
+    )
+    row = "real,svm,train,1,2,1,0,0.5,0.4,0.6,0.5,,,,"
+    (tmp_path / "results.csv").write_text(f"{names},delta_high,p_value\n{row}\n")
+    with pytest.raises(UserError, match=r"results\.csv: damaged, '1' is none of the points of points\.csv"):
+        _ = Run(epath.Path(tmp_path)).results
+
+
+def test_predictions_of_a_sweep_without_its_first_point_are_refused(tmp_path):
+    (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n1,2\n")
+    (tmp_path / "predictions.csv").write_text(PREDICTIONS + "c,1,s,a,b,c,y,y,1,0,0,1,1\n")
+    with pytest.raises(UserError, match=r"predictions\.csv: damaged, no row is of the sweep's first point"):
+        _ = Run(epath.Path(tmp_path)).predictions
 
 
 def test_a_run_without_a_sweep_has_no_points(tmp_path):

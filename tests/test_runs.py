@@ -38,7 +38,7 @@ def named(folders, *names):
 
 def result(arm, amount, uar):
     row = {"arm": arm, "amount": amount, "uar": uar, "uar_low": uar, "uar_high": uar, "wa": uar}
-    row |= {"classifier": "svm", "normalisation": "train", "point": 0}
+    row |= {"classifier": "svm", "normalisation": "train", "point": 0, "classes": 2, "seeds": 1}
     return row | dict.fromkeys(("delta_uar", "delta_low", "delta_high", "p_value"), np.nan)
 
 
@@ -104,9 +104,10 @@ def test_of_a_sweep_the_first_point_is_taken(folders):
 
 def test_files_without_arms_are_of_the_loss_that_was_trained(tmp_path):
     folder = small(tmp_path / "old", result("real", 0.0, 0.7), result("wdiv", 1.0, 0.7))
-    quality = {"normalisation": ["train"], "emotion": ["fear"], "target_synthetic": [0.25]}
+    quality = {"normalisation": ["train"], "emotion": ["fear"], "fold": [0], "target_synthetic": [0.25]}
     pd.DataFrame(quality).to_csv(folder / "quality.csv", index=False)
-    line = {"member": 0, "normalisation": "train", "point": 0, "status": "diverged@4"}
+    line = {"member": 0, "normalisation": "train", "fold": 0, "held_out": "c/0", "seed": 0, "point": 0}
+    line |= {"status": "diverged@4"}
     write_lines(folder / "members.jsonl", [line, line | {"status": "done"}])
     row = runs.rows(runs.read([folder])).query("arm == 'wdiv'").iloc[0]
     assert row[["target_synthetic", "diverged", "members"]].tolist() == [0.25, 1, 2]

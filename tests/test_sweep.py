@@ -240,7 +240,7 @@ def test_synthetic_rows_shown_are_of_the_first_point(tmp_path):
     (tmp_path / "synthetic" / "train").mkdir(parents=True)
     for point in (0, 1, 10):
         (tmp_path / f"synthetic/train/wdiv_fold_00_seed_0_point_{point}.parquet").write_text("")
-    member = {"member": 0, "arm": "wdiv", "normalisation": "train", "fold": 0, "seed": 0}
+    member = {"member": 0, "arm": "wdiv", "normalisation": "train", "fold": 0, "held_out": "c/0", "seed": 0}
     write_lines(tmp_path / "members.jsonl", [member | {"point": 1, "status": "diverged@3"}])
     (file,) = Run(epath.Path(tmp_path)).synthetic()
     assert file.path.name.endswith("point_0.parquet")

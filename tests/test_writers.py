@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from sergan import writers
+from sergan.errors import UserError
 
 
 def test_a_last_line_cut_short_is_not_read(tmp_path):
@@ -16,6 +17,29 @@ def test_a_last_line_cut_short_is_not_read(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 3, "lo')
     assert writers.read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"step": 1.5}', "line 2: damaged, step is not a whole number; delete it and run the command"),
+        ('{"step": true}', "step is not a whole number"),
+        (f'{{"step": {2**70}}}', "step is not a whole number"),
+        ('{"loss": 1}', "line 2: damaged, step is missing"),
+        ("[]", "line 2: damaged, it is not an object"),
+        ('{"step": 1, "who": ["a", 1]}', r"who\[1\] is not text"),
+        ('{"step": 1, "kind": "c"}', "kind is not 'a' or 'b'"),
+        ('{"step": 1, "loss": "x"}', "loss is not a number or null"),
+        ('{"step": 1, "\\ud800": 1}', "line 2: damaged, no JSON"),
+        ("[" * 100_000, "line 2: damaged, no JSON"),
+    ],
+)
+def test_a_line_that_is_not_as_it_must_be_is_named(tmp_path, text, message):
+    shape = {"step": int, "who?": [str], "kind?": ("a", "b"), "*": (float, type(None))}
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": null, "kind": "b", "who": []}\n' + text + "\n")
+    with pytest.raises(UserError, match=f"metrics.jsonl .*{message}"):
+        writers.read_lines(path, shape)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
