@@ -12,7 +12,14 @@ import pandas as pd
 from sergan import comparison, writers
 
 TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
-FIGURES = ("uar.png", "difference.png", "curve_all_beside.png", "rows_*.png", "sweep_*.png", "features_*_wdiv.png")
+FIGURES = (
+    "uar.png",
+    "difference.png",
+    "curve_all_beside.png",
+    "rows_*.png",
+    "sweep_*.png",
+    "features_*_wdiv.png",
+)
 RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
 
 

@@ -19,7 +19,7 @@ from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
-_CPU_MEMBERS = 5  # of a group: in turns more are no faster, and an interrupt waits for a chunk of all
+_CPU_MEMBERS = 5  # on each device: in turns more are no faster, and an interrupt waits for a chunk of all
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(
@@ -213,7 +213,7 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS`. Several hosts are taken to be alike. `at_most` above 0 overrides it.
+    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike. `at_most` above 0 overrides it.
     Without members it is 0.
     """
     if not members:
@@ -222,7 +222,7 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     largest = max(bytes_per_member(gan) for gan in {member.gan for member in members})
     on_a_host = max(1, int(_free_memory() // largest))
     if jax.local_devices()[0].platform == "cpu":
-        on_a_host = min(on_a_host, _CPU_MEMBERS)
+        on_a_host = min(on_a_host, _CPU_MEMBERS * jax.local_device_count())
     fitting = at_most or on_a_host * jax.process_count()
     length = math.ceil(same / math.ceil(same / fitting))
     devices = len(jax.devices())

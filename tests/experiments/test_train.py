@@ -56,7 +56,7 @@ def generators(debug, run):
 def test_four_groups_compile_one_program_for_each_phase(debug, straight):
     _, seen = straight
     assert len(groups(debug.members, 5)) == 4
-    compiled = [message.split("with")[0] for message in seen if message.startswith("Compiling jit(chunk)")]
+    compiled = [message.split("with")[0] for message in seen if message.startswith("Compiling jit(in_turns)")]
     assert len(compiled) == 2  # pre-training and joint training
     initialised = [message for message in seen if message.startswith("Compiling jit(<lambda>)")]
     assert len(initialised) <= 1
