@@ -213,8 +213,8 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike. `at_most` above 0 overrides it.
-    Without members it is 0.
+    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike. `at_most` above 0
+    overrides it. Without members it is 0.
     """
     if not members:
         return 0
