@@ -89,9 +89,7 @@ def _database(root: Path) -> Any:
     try:
         header = yaml.safe_load(file.read_text(encoding="utf-8"))
         values = _count(header, {})
-    except (
-        Exception
-    ) as error:  # whatever the library meets in a text that is none, or a value like 2001-99-99
+    except Exception as error:  # whatever the library meets, in a value like 2001-99-99, too
         raise UserError(f"{file}: cannot be read as YAML ({line(error)})") from error
     if values > _MOST:
         raise UserError(
