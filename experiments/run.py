@@ -301,5 +301,10 @@ def in_words(error: Exception, wrong_input: bool) -> str:
         return "a key or value is nested too deeply"
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
     if wrong_input:
-        return lines[-1].removeprefix("ValueError: ")
-    return f"{type(error).__name__}: {lines[0][:500]} (--debug_errors shows where)"
+        return _shortened(lines[-1].removeprefix("ValueError: "))
+    return f"{type(error).__name__}: {_shortened(lines[0])} (--debug_errors shows where)"
+
+
+def _shortened(text: str) -> str:
+    """A text without its middle, where that is long: what was given may be of any length."""
+    return text if len(text) <= 500 else f"{text[:250]} … {text[-250:]}"

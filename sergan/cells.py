@@ -109,7 +109,7 @@ def results(
     if points is not None:
         rows = comparison.in_order(rows.sort_values("point", kind="stable"))
         rows = rows.assign(point=sweep.labels(rows, points))
-    whole = "wa_low" in rows  # WA has an interval too
+    whole = {"wa_low", "wa_high"} <= set(rows)  # WA has an interval too
     words = ["normalisation", "classifier", "arm"] + ["point"] * several
     header = [*(name.capitalize() for name in words), *["Sets"] * (not chosen)]
     header += ["UAR %", "[95 %]", "WA %", *["[95 %]"] * whole, "Difference", "p"]

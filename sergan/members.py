@@ -19,7 +19,7 @@ from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
-_CPU_MEMBERS = 5  # on each device: in turns more are no faster, and an interrupt waits for a chunk of all
+_CPU_MEMBERS = 3  # on each device: in turns more are no faster, and an interrupt waits for a chunk of all
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(
@@ -210,11 +210,11 @@ def bytes_per_member(config: GanConfig) -> int:
 
 
 def group_length(members: list[Member], at_most: int = 0) -> int:
-    """How long groups are to be: as few groups as the memory allows, equally long, a multiple of the devices.
+    """How long groups are to be: as few as the memory allows, each device with as many members as the others.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike. `at_most` above 0
-    overrides it. Without members it is 0.
+    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike, and all of their
+    devices take part. `at_most` above 0 overrides it. Without members it is 0.
     """
     if not members:
         return 0
@@ -224,9 +224,12 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     if jax.local_devices()[0].platform == "cpu":
         on_a_host = min(on_a_host, _CPU_MEMBERS * jax.local_device_count())
     fitting = at_most or on_a_host * jax.process_count()
-    length = math.ceil(same / math.ceil(same / fitting))
-    devices = len(jax.devices())
-    return math.ceil(length / devices) * devices
+    several = jax.process_count() > 1
+    devices = len(jax.devices()) if several else min(len(jax.devices()), fitting)
+    turns = math.ceil(same / devices)  # members of a device, in all groups
+    most = min(turns, max(1, fitting // devices))
+    on_each = min(range(most // 2 + 1, most + 1), key=lambda n: (math.ceil(turns / n) * n, -n))
+    return on_each * (devices if several else min(devices, math.ceil(same / on_each)))
 
 
 def _free_memory() -> float:
@@ -249,7 +252,7 @@ def _placement(size: int, spec: PartitionSpec) -> NamedSharding:
       UserError: the group does not lie evenly on several hosts' devices.
     """
     devices = jax.devices()
-    together = math.gcd(size, len(devices))
+    together = max(count for count in range(1, len(devices) + 1) if size % count == 0)
     if jax.process_count() > 1 and together < len(devices):
         raise UserError(
             f"groups of {size} members do not lie evenly on {len(devices)} devices of {jax.process_count()} "

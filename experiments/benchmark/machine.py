@@ -1,6 +1,5 @@
 """The machine: what it is, its best rate of products and its bandwidth."""
 
-import os
 import platform
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -11,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments import hosts
 from experiments.benchmark import clock
 from experiments.benchmark.sizes import Effort
 from experiments.run import commit
@@ -22,7 +22,7 @@ def describe() -> dict[str, Any]:
     """What results are kept with: machine, devices, versions, commit and date."""
     return {
         "cpu": _cpu(),
-        "cores": cores(),
+        "cores": hosts.cores(),
         "system": f"{platform.machine()}, {platform.system()}",
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.local_devices()],
         "python": platform.python_version(),
@@ -31,11 +31,6 @@ def describe() -> dict[str, Any]:
         "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache

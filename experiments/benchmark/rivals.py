@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.benchmark import clock, machine, problems
+from experiments import hosts
+from experiments.benchmark import clock, problems
 from experiments.benchmark.sizes import Effort, Size
 
 
@@ -24,7 +25,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
 
 
 def _line(torch_loop: Any, size: Size, effort: Effort) -> dict[str, Any]:
-    device, threads = _device(torch_loop.torch), machine.cores()
+    device, threads = _device(torch_loop.torch), hosts.cores()
     rows = scaled_rows(torch_loop, size, device)
     hypers = dict(size.hypers)
     count = problems.fitting(size, effort.members)
