@@ -290,6 +290,10 @@ def default_workdir(flag: Any, overrides: dict[str, Any]) -> epath.Path:
 
 def in_words(error: Exception, wrong_input: bool) -> str:
     """An exception as one or two lines: a UserError as it stands, others with their kind."""
+    return "\n".join(map(_shortened, _said(error, wrong_input).splitlines()))
+
+
+def _said(error: Exception, wrong_input: bool) -> str:
     if isinstance(error, UserError):
         return str(error)
     if wrong_input and isinstance(error, AttributeError | KeyError):  # from the config's own flags
@@ -301,10 +305,10 @@ def in_words(error: Exception, wrong_input: bool) -> str:
         return "a key or value is nested too deeply"
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
     if wrong_input:
-        return _shortened(lines[-1].removeprefix("ValueError: "))
-    return f"{type(error).__name__}: {_shortened(lines[0])} (--debug_errors shows where)"
+        return lines[-1].removeprefix("ValueError: ")
+    return f"{type(error).__name__}: {lines[0][:500]} (--debug_errors shows where)"
 
 
-def _shortened(text: str) -> str:
-    """A text without its middle, where that is long: what was given may be of any length."""
-    return text if len(text) <= 500 else f"{text[:250]} … {text[-250:]}"
+def _shortened(line: str) -> str:
+    """A line without its middle, where that is long: what was given may be of any length."""
+    return line if len(line) <= 2000 else f"{line[:1000]} … {line[-1000:]}"

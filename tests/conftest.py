@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # compiled quickly; `users_programs` are as usual
 
 import jax
 import numpy as np
@@ -53,12 +54,12 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quick_programs():
-    """Programs that are compiled quickly and run slowly, here and in processes that are started."""
+def users_programs():
+    """Programs compiled as they are for a user, here and in processes that are started."""
     before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        patch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
         yield
     jax.config.update("jax_disable_most_optimizations", before)
 
@@ -72,6 +73,17 @@ def narrow(tmp_path_factory):
         table = data.load(name, "IS10")
         fewer = replace(table, x_UxD=np.ascontiguousarray(table.x_UxD[:, ::12]), names_D=table.names_D[::12])
         tables.write(fewer, epath.Path(folder / f"{kept}.parquet"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def half(narrow, tmp_path_factory):
+    """The same with five of the speakers."""
+    folder = tmp_path_factory.mktemp("half")
+    table = tables.read(narrow / "corpus.parquet")
+    kept_U = np.isin(table.speakers_U, [f"emodb/{name}" for name in ("03", "08", "11", "14", "16")])
+    tables.write(table.select(np.flatnonzero(kept_U)), epath.Path(folder / "corpus.parquet"))
+    shutil.copy(narrow / "source.parquet", folder)
     return folder
 
 

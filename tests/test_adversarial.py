@@ -11,7 +11,6 @@ from sergan import adversarial, comparison, members, methods, rngs
 from sergan.adversarial import KINDS
 from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
 LEARNING = {"lr_g": 2e-3, "lr_c": 2e-3, "lr_cls": 2e-3}
 
 

@@ -35,6 +35,7 @@ def test_rows_at_fixed_settings_name_their_sets_and_wa_may_have_an_interval():
     table = cells.results(rows)
     assert table.header[3] == "Sets" and table.rows[0][3] == "0"
     assert table.rows[0][6:8] == ["81.0", "[70.0, 90.0]"]
+    assert "[70.0" not in str(cells.results(rows.drop(columns="wa_high")).rows)
 
 
 def test_the_paper_stands_beside_the_same_arm_and_classifier():

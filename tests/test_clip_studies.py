@@ -24,7 +24,7 @@ WORDS = {name: str for name in ("id", "speaker", "file", "parent")}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, quick_programs):
+def run(tmp_path_factory):
     """A finished debug run."""
     folder = tmp_path_factory.mktemp("runs") / "hda"
     code, out, err = process(HDA, f"--workdir={folder}")
@@ -100,7 +100,7 @@ def test_a_finished_run_is_found_done_and_another_config_refused(run):
     assert "sound.size differ" in refused(HDA, "--config.sound.size=2", f"--workdir={run}")
 
 
-def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path, quick_programs):
+def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path):
     place = tmp_path / "cut"
     command = [sys.executable, "launch.py", HDA, f"--workdir={place}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as cut:

@@ -13,7 +13,6 @@ from sergan.folds import loso, min_max
 from sergan.gan import GanConfig
 from sergan.members import Member, View
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
 HYPERS = {
     "lambda_cyc": 5.0,
     "lambda_cls": 2.0,

@@ -62,7 +62,7 @@ def kill_often(folder, run, seed):
     return late
 
 
-def test_twenty_kills_change_nothing(toy_folder, quick_programs):
+def test_twenty_kills_change_nothing(toy_folder):
     folder = toy_folder
     straight, runs = folder / "straight", [folder / "killed", folder / "killed too"]
     subprocess.run(command(folder, straight), cwd=ROOT, check=True, capture_output=True)

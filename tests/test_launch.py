@@ -23,11 +23,12 @@ from sergan import data
 from sergan.corpora import tables
 from tests.commands import DEBUG, ROOT, launch, process, refused
 
+pytestmark = pytest.mark.usefixtures("users_programs")
 EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, users_programs):
     """A finished debug run."""
     folder = tmp_path_factory.mktemp("runs") / "a run"
     code, out, err = process(DEBUG, f"--workdir={folder}")

@@ -12,7 +12,6 @@ from sergan import cyclegan, members
 from sergan.folds import loso, pairs
 from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
 NAMES = ("train", "speaker")
 
 

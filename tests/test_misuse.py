@@ -117,6 +117,7 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
         ([f"--sweep={TOO_MANY}"], "--sweep: 100000 points, 10000 are the most; name fewer keys or values"),
         (["--sweep=lambda_cyc=" + "-" * 9000 + "1"], "config.sweep: lambda_cyc='---"),
         (["--sweep=lambda_cyc={[]:1}"], "config.sweep: lambda_cyc='{[]:1}'"),
+        (["--config.amount=" + "-" * 9000 + "1"], "flag --config.amount=---"),
         (["--config.curve=" + "-" * 9000 + "1"], "a key or value is nested too deeply"),
         (["--sweep=" + ",".join(["lambda_cyc=1"] * 5000)], "--sweep: 64999 characters, 10000 are the most"),
         (["--config.gan.loss.deep.er=1"], "--config.gan.loss.deep.er: no such key, config.gan.loss is a"),
@@ -141,7 +142,8 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
     ],
 )
 def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
-    assert message in refused(DEBUG, *arguments, f"--workdir={tmp_path / 'run'}")
+    said = refused(DEBUG, *arguments, f"--workdir={tmp_path / 'run'}")
+    assert message in said and len(said) < 2100
     assert not (tmp_path / "run").exists()
 
 
@@ -235,6 +237,6 @@ def test_any_command_line_is_carried_out_or_refused_in_words(toy_folder, name, d
     code, out, err = launch(f"--config=configs/{name}.py:debug", "--mode=inspect", *settings, *words)
     if code:
         said = err[err.index("launch.py: ") :]
-        assert code == 2 and re.match(r"launch\.py: \S", said) and len(said) < 12000, err
+        assert code == 2 and re.match(r"launch\.py: \S", said) and len(said) < 5000, err
     else:
         assert out

@@ -38,7 +38,7 @@ KEYS = {
 }
 
 
-def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys, quick_programs):
+def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
     out = tmp_path / "results" / "here.json"
     assert benchmark.main(["--quick", "--sizes=default", f"--out={out}"]) == 0
     printed = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_wrong_usage_is_one_line_that_names_it(wrong, named, capsys):
     [{}, {"identity": True, "classifier_data": "both"}, {"loss": "gan", "generator_updates": 3}],
     ids=str,
 )
-def test_the_compiled_steps_flop_are_those_of_its_products(changes, quick_programs):
+def test_the_compiled_steps_flop_are_those_of_its_products(changes):
     size = sizes.size("default", quick=True).resized(
         features=300, generator=(64, 48), critic=(80, 64), classifier=(32,), batch_size=32, **changes
     )

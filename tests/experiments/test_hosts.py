@@ -48,7 +48,7 @@ def ended(processes):
     return [process.returncode for process in processes], said
 
 
-def test_two_processes_interrupted_and_started_again_give_what_one_gives(toy_folder, quick_programs):
+def test_two_processes_interrupted_and_started_again_give_what_one_gives(toy_folder):
     one, two = toy_folder / "one", toy_folder / "two"
     settings = ["--config.training.members_per_group=4", "--config.training.save_every=70"]
     assert ended([start([*command(toy_folder, one), *settings], 4)])[0] == [0]
