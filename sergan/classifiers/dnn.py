@@ -1,5 +1,6 @@
-"""Feed-forward classifier: dropout, L2, Adam; all tasks of a call train as one vmapped program."""
+"""Feed-forward classifier: dropout, L2, Adam; all tasks of a call train by one compiled program."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from joblib import Parallel, delayed
 
 from sergan import nets, rngs
 from sergan.classifiers.tasks import Answer, Task, class_weights
-
-_CPU_TASKS = 4  # of 12 a step took 1.2 times as long for each, of 24 1.6 times, on two cores
 
 
 @dataclass(frozen=True)
@@ -47,48 +47,32 @@ class _Data(NamedTuple):
 def fit_predict(
     settings: DnnSettings, problems: list[np.ndarray], tasks: list[Task], classes: int
 ) -> list[Answer]:
-    """Answers of the tasks, with probabilities; they train in groups of equal length, as one program."""
-    size = _group_length(len(tasks))
-    filled = tasks + [tasks[-1]] * (-len(tasks) % size)
-    x_PxNxD, data = _stacked(problems), _stack(filled, classes)
-    parts = [
-        _train(settings, x_PxNxD, jax.tree.map(lambda leaf, i=start: leaf[i : i + size], data), classes)
-        for start in range(0, len(filled), size)
-    ]
-    probability_MxRxC = np.concatenate(parts)[: len(tasks)]
-    cut = [p[: len(task.test_R)] for p, task in zip(probability_MxRxC, tasks, strict=True)]
+    """Answers of the tasks, with probabilities.
+
+    They train together, vmapped; on a CPU beside each other, one on each core, whose caches hold its state.
+    """
+    x_PxNxD, data = _stacked(problems), _stack(tasks, classes)
+    program = _program(settings, x_PxNxD.shape[-1], classes)
+    if jax.default_backend() == "cpu":
+        each = (jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], data) for i in range(len(tasks)))
+        with Parallel(n_jobs=os.cpu_count(), prefer="threads", return_as="generator") as parallel:
+            parts = list(parallel(delayed(_probabilities)(program, x_PxNxD, own) for own in each))
+    else:
+        parts = [_probabilities(program, x_PxNxD, data)]
+    cut = [p[: len(task.test_R)] for p, task in zip(np.concatenate(parts), tasks, strict=True)]
     return [Answer(p.argmax(axis=1), p) for p in cut]
 
 
-def _group_length(tasks: int) -> int:
-    """All at once on an accelerator; on a CPU as many as its caches hold, in groups of equal length."""
-    if jax.default_backend() != "cpu":
-        return tasks
-    return -(-tasks // -(-tasks // _CPU_TASKS))
-
-
-def _train(settings: DnnSettings, x_PxNxD: jax.Array, data: _Data, classes: int) -> np.ndarray:
-    """Probabilities [M, R, C] of the test rows of a group."""
-    init, chunk, predict = _programs(settings, x_PxNxD.shape[-1], classes)
-    state = init(data.key)
-    for done in range(0, settings.steps, _chunk_length(settings)):
-        state = chunk(x_PxNxD, data, jnp.asarray(done, jnp.int32), state)
-    return np.asarray(predict(x_PxNxD, data, state[0]))
-
-
-def _chunk_length(settings: DnnSettings) -> int:
-    return next(n for n in (50, 25, 20, 10, 5, 1) if settings.steps % n == 0)
+def _probabilities(program: Callable, x_PxNxD: jax.Array, data: _Data) -> np.ndarray:
+    """What the program gives, [M, R, C], when it is there."""
+    return np.asarray(program(x_PxNxD, data))
 
 
 @lru_cache
-def _programs(settings: DnnSettings, inputs: int, classes: int) -> tuple[Callable, Callable, Callable]:
-    """init, chunk of steps and prediction, each vmapped over the tasks and compiled once."""
+def _program(settings: DnnSettings, inputs: int, classes: int) -> Callable:
+    """(x_PxNxD, data) -> probabilities [M, R, C]: training and prediction, vmapped over the tasks."""
     net = nets.build(inputs, settings.hidden, classes, dropout=settings.dropout)
     adam = optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps))
-
-    def init(key: jax.Array) -> tuple[Any, Any]:
-        params = net.init(rngs.stream(key, "init"))
-        return params, adam.init(params)
 
     def loss(params: Any, x_BxD: jax.Array, label_B: jax.Array, data: _Data, key: jax.Array) -> jax.Array:
         logits_BxC = net.apply(params, x_BxD, key)
@@ -98,28 +82,23 @@ def _programs(settings: DnnSettings, inputs: int, classes: int) -> tuple[Callabl
             jnp.sum(jnp.square(k)) for k in kernels
         )
 
-    def step(x_PxNxD, data, number, state):  # type: ignore[no-untyped-def]
-        params, opt_state = state
-        key = jax.random.fold_in(rngs.stream(data.key, "train"), number)
-        share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
-        drawn_B = jnp.searchsorted(data.cumulative_R, share_B)
-        x_BxD, label_B = x_PxNxD[data.problem, data.train_R[drawn_B]], data.label_R[drawn_B]
-        grads = jax.grad(loss)(params, x_BxD, label_B, data, rngs.stream(key, "dropout"))
-        updates, opt_state = adam.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state
+    def probabilities(x_PxNxD: jax.Array, data: _Data) -> jax.Array:
+        def step(state: Any, number: jax.Array) -> tuple[Any, None]:
+            params, opt_state = state
+            key = jax.random.fold_in(rngs.stream(data.key, "train"), number)
+            share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
+            drawn_B = jnp.searchsorted(data.cumulative_R, share_B)
+            x_BxD, label_B = x_PxNxD[data.problem, data.train_R[drawn_B]], data.label_R[drawn_B]
+            grads = jax.grad(loss)(params, x_BxD, label_B, data, rngs.stream(key, "dropout"))
+            updates, opt_state = adam.update(grads, opt_state, params)
+            return (optax.apply_updates(params, updates), opt_state), None
 
-    def chunk(x_PxNxD, data, start, state):  # type: ignore[no-untyped-def]
-        one = jax.vmap(step, in_axes=(None, 0, None, 0))
-        numbers = start + jnp.arange(_chunk_length(settings), dtype=jnp.int32)
-        return jax.lax.scan(lambda s, n: (one(x_PxNxD, data, n, s), None), state, numbers)[0]
+        params = net.init(rngs.stream(data.key, "init"))
+        numbers = jnp.arange(settings.steps, dtype=jnp.int32)
+        params, _ = jax.lax.scan(step, (params, adam.init(params)), numbers)[0]
+        return jax.nn.softmax(net.apply(params, x_PxNxD[data.problem, data.test_R]))
 
-    def predict(x_PxNxD: jax.Array, data: _Data, params: Any) -> jax.Array:
-        def one(data: _Data, params: Any) -> jax.Array:
-            return jax.nn.softmax(net.apply(params, x_PxNxD[data.problem, data.test_R]))
-
-        return jax.vmap(one)(data, params)
-
-    return jax.jit(jax.vmap(init)), jax.jit(chunk, donate_argnums=3), jax.jit(predict)
+    return jax.jit(jax.vmap(probabilities, in_axes=(None, 0)))
 
 
 def _stacked(problems: list[np.ndarray]) -> jax.Array:
