@@ -57,7 +57,6 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        hosts.use_every_core()
         config_file.check(argv)
         rest = flags.FLAGS(["--sweep=config" if word == "--sweep" else word for word in argv])
         parsed = True

@@ -36,7 +36,7 @@ def cores() -> int:
 
 
 def join(how: str) -> None:
-    """Joins the other processes of a run; to be called before anything is computed.
+    """Joins the other processes of a run; to be called before anything is computed, of a single one, too.
 
     Args:
       how: "" for one process; "auto" where the environment says who takes part (TPU pod slices, SLURM,
@@ -45,6 +45,7 @@ def join(how: str) -> None:
     Raises:
       UserError: another word, or an environment that does not say it.
     """
+    use_every_core()
     if not how:
         return
     import jax

@@ -228,6 +228,7 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
 
 def inspect(config: ml_collections.ConfigDict) -> str:
     """What would be run on which data; extracts and trains nothing."""
+    hosts.use_every_core()
     if config.kind == "recordings":
         from experiments.clips import inspection as clip_inspection
 

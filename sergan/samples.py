@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sergan import parquet
 from sergan.run_folder import RowsFile, Run
 
 REAL = "real"
@@ -98,7 +99,7 @@ def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdi
 
 def _read(file: RowsFile) -> pd.DataFrame:
     with file.path.open("rb") as stream:
-        return pd.read_parquet(stream)
+        return parquet.read(stream)
 
 
 def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import IO, Any, TextIO
 import pandas as pd
 from etils import epath
 
-from sergan import shapes
+from sergan import parquet, shapes
 from sergan.errors import UserError, line
 
 REMEDY = "delete it and run the command of its run folder again, which makes it anew"
@@ -127,7 +127,7 @@ def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
         content = file.read()
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(io.BytesIO(content))
+            return parquet.read(io.BytesIO(content))
         if not content.endswith(b"\n"):
             raise ValueError("its last line has no end")
         return pd.read_csv(

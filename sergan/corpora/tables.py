@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+from sergan import parquet
 from sergan.errors import UserError, line
 
 ENDINGS = (".npz", ".csv", ".parquet")
@@ -316,7 +317,7 @@ def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
 def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     try:
         with path.open("rb") as file:
-            frame = pd.read_parquet(file)
+            frame = parquet.read(file)
     except Exception as error:  # whatever the library meets in a file that is damaged
         raise UserError(f"{path}: damaged, or not a Parquet file ({line(error)})") from error
     _check_header([str(name) for name in frame.columns], path, own)

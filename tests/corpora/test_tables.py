@@ -340,6 +340,13 @@ PIECES += [b"PK\x03\x04", b"PAR1", b"-1", b"\n", b","]
 NAMES = st.sampled_from(["id", "speaker", "emotion", "session", "extractor", "F0_mean", "x", ""])
 
 
+def test_words_of_a_parquet_file_that_are_not_utf_8_are_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(FILES[".parquet"].replace(b"c/1", b"\x80/1"))
+    with pytest.raises(UserError, match=rf"^{path}: damaged, or not a Parquet file \(.*UTF8"):
+        read(path)
+
+
 @pytest.mark.parametrize("ending", tables.ENDINGS)
 @fuzzed(60)
 @given(data=st.data())
