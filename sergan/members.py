@@ -245,14 +245,18 @@ def shard(tree: Any, size: int) -> Any:
     return jax.device_put(tree, _placement(size, PartitionSpec("member")))
 
 
+def devices_of(size: int) -> int:
+    """How many devices a group lies over: the most that have equally many members."""
+    return max(count for count in range(1, len(jax.devices()) + 1) if size % count == 0)
+
+
 def _placement(size: int, spec: PartitionSpec) -> NamedSharding:
-    """On as many devices as divide the group; several hosts take part with all of theirs.
+    """On the group's devices; several hosts take part with all of theirs.
 
     Raises:
       UserError: the group does not lie evenly on several hosts' devices.
     """
-    devices = jax.devices()
-    together = max(count for count in range(1, len(devices) + 1) if size % count == 0)
+    devices, together = jax.devices(), devices_of(size)
     if jax.process_count() > 1 and together < len(devices):
         raise UserError(
             f"groups of {size} members do not lie evenly on {len(devices)} devices of {jax.process_count()} "

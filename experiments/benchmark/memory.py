@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 from experiments.benchmark import problems, work
 from experiments.benchmark.sizes import Effort, Size
 
@@ -10,13 +12,13 @@ DEVICES_GB = (16, 24, 80, 141)
 
 
 def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
-    """Bytes of a member from groups of two sizes, beside 16 bytes a parameter and a batch's activations.
+    """Bytes of a member, from two numbers of them, beside 16 bytes a parameter and a batch's activations.
 
     Nothing is trained: the programs are compiled for shapes only.
     """
     for size in sizes:
         few, many = 2, max(4, effort.members)  # one alone has no copy that is being worked on
-        one, all_ = group_bytes(size, few, effort), group_bytes(size, many, effort)
+        one, all_ = device_bytes(size, few, effort), device_bytes(size, many, effort)
         member = (all_ - one) / (many - few)
         shared = max(0.0, one - few * member)
         parameters = sum(work.parameters(size.gan).values())
@@ -36,10 +38,10 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
         yield line | fits
 
 
-def group_bytes(size: Size, count: int, effort: Effort) -> int:
-    """Arguments, results and temporary arrays of a chunk of `count` members, over all its devices."""
-    program = problems.chunk(size, effort.steps, count).lower(*problems.abstract(size, count)).compile()
+def device_bytes(size: Size, count: int, effort: Effort) -> int:
+    """Arguments, results and temporary arrays of a chunk, on a device that has `count` of its members."""
+    group = count * jax.device_count()
+    program = problems.chunk(size, effort.steps, group).lower(*problems.abstract(size, group)).compile()
     memory = program.memory_analysis()
-    own = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes  # the state stays where it is
-    return problems.devices_of(count) * (own + new)
+    return memory.argument_size_in_bytes + memory.temp_size_in_bytes + new

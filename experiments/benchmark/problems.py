@@ -76,6 +76,6 @@ def fitting(size: Size, count: int) -> int:
     return min(count, members.group_length(group(size, count)))
 
 
-def devices_of(count: int) -> int:
-    """Devices that a group of `count` members is laid over."""
-    return int(np.gcd(count, len(jax.local_devices())))
+def chips_of(count: int) -> int:
+    """How many times the measured rates a group of `count` members has: a CPU's devices share them."""
+    return 1 if jax.default_backend() == "cpu" else members.devices_of(count)

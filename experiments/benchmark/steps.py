@@ -35,10 +35,10 @@ def floor(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     `rest_ms` what is then left beside the bytes.
     """
     for size, count in _groups(sizes, effort):
-        width = machine.bandwidth(effort) * problems.devices_of(count)
+        width = machine.bandwidth(effort) * problems.chips_of(count)
         products = count * flop_of(size) / _rate(count, effort)
         moved = count * work.optimiser_bytes(size.gan) / width
-        layers = count * flop_of(size) / (machine.layer_rate(size.gan, effort) * problems.devices_of(count))
+        layers = count * flop_of(size) / (machine.layer_rate(size.gan, effort) * problems.chips_of(count))
         seconds = _seconds(size, count, effort)
         yield {
             "figure": "floor",
@@ -95,4 +95,4 @@ def _seconds(size: Size, count: int, effort: Effort) -> float:
 
 
 def _rate(count: int, effort: Effort) -> float:
-    return machine.product_rate(effort) * problems.devices_of(count)
+    return machine.product_rate(effort) * problems.chips_of(count)
