@@ -136,7 +136,8 @@ class Run:
         """results.csv."""
         frame = self._csv("results.csv", ("arm", *_PLACE), ("point", "classes", "seeds"), _RESULTS)
         if frame is not None and self.points is not None:
-            self._check_known("results.csv", frame["point"], self.points["point"], "points of points.csv")
+            points = f"points of {self.folder / 'points.csv'}, or that one is damaged"
+            self._check_known("results.csv", frame["point"], self.points["point"], points)
         return frame
 
     @cached_property
