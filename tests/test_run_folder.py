@@ -123,9 +123,7 @@ def test_results_of_a_point_that_there_is_not_are_refused(tmp_path):
     )
     row = "real,svm,train,1,2,1,0,0.5,0.4,0.6,0.5,,,,"
     (tmp_path / "results.csv").write_text(f"{names},delta_high,p_value\n{row}\n")
-    with pytest.raises(
-        UserError, match=r"results\.csv: damaged, .1. is none of the points of .*points\.csv"
-    ):
+    with pytest.raises(UserError, match=r"results\.csv: damaged, .1. is none of the points of .*points\.csv"):
         _ = Run(epath.Path(tmp_path)).results
 
 

@@ -9,6 +9,7 @@ from sklearn.svm import SVC
 
 from sergan.classifiers.tasks import Answer, Task, class_weights
 
+_ITERATIONS = 200_000  # of libsvm at least, which else may go on for ever where synthetic rows are far away
 _GRAM_ROWS = 12_000  # of a problem whose Gram matrix is made: 0.6 GB, and 1.2 GB for each task at work
 
 
@@ -25,7 +26,8 @@ def fit_predict(
 ) -> list[Answer]:
     """Answers of the tasks, without probabilities; a problem's tasks share one Gram matrix of its rows.
 
-    Of many rows libsvm makes the products itself, as it needs them: slower, in bounded memory.
+    Of many rows libsvm makes the products itself, as it needs them: slower, in bounded memory. One that does
+    not converge is stopped, with scikit-learn's ConvergenceWarning.
     """
     places: dict[int, list[int]] = {}
     for i, task in enumerate(tasks):
@@ -51,6 +53,7 @@ def _answer(x_NxD: np.ndarray, gram_NxN: np.ndarray | None, task: Task, classes:
     else:
         train, test = gram_NxN[np.ix_(rows_R, rows_R)], gram_NxN[np.ix_(task.test_R, rows_R)]
         kernel = "precomputed"
-    machine = SVC(kernel=kernel, C=task.regularisation, cache_size=500)
+    iterations = max(_ITERATIONS, 20 * len(train))
+    machine = SVC(kernel=kernel, C=task.regularisation, cache_size=500, max_iter=iterations)
     machine.fit(train.astype(np.float64), label_R, sample_weight=weight_R)
     return Answer(machine.predict(test.astype(np.float64)), None)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
 
 from sergan.classifiers import dnn, svm
@@ -59,6 +60,15 @@ def test_svm_tasks_of_mixed_problems_keep_their_order():
     for given, answer in zip(tasks, answers, strict=True):
         alone = svm.fit_predict(SVM, problems, [given], 3)[0]
         np.testing.assert_array_equal(answer.label_R, alone.label_R)
+
+
+def test_an_svm_that_does_not_converge_is_stopped(monkeypatch):
+    x, label = blobs(0)
+    monkeypatch.setattr(svm, "_ITERATIONS", 1)
+    far = 1e7 * np.random.default_rng(0).normal(size=x.shape)
+    with pytest.warns(ConvergenceWarning, match="max_iter=800"):
+        answer = svm.fit_predict(SVM, [far.astype(np.float32)], [task()], 3)[0]
+    assert set(answer.label_R) <= set(label)
 
 
 def test_dnn_learns_and_its_probabilities_are_those():
