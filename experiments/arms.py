@@ -90,11 +90,11 @@ def bench(
     """
     x_UxD, x_SxD = study.tables[normalisation]
     folds.check_rows(fold, study.corpus, fold.train_R)
-    scaler = folds.z_norm(x_UxD[fold.train_R])
+    source_R = folds.source_rows(fold, study.source)
+    scaler = folds.z_norm(x_UxD[fold.train_R], x_SxD[source_R])
     real_UxD = scaler.apply(x_UxD)
     if arm == "real":
         return Bench(study, fold, real_UxD, None)
-    source_R = folds.source_rows(fold, study.source)
     rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
     if arm in METHODS:
         member = generators.member(arm, normalisation, fold.index, seed, point)

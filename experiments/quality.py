@@ -59,7 +59,7 @@ def _fold(study: Study, generators: Generators, job: Job, fold: folds.Fold) -> l
     x_UxD, x_SxD = study.tables[normalisation]
     source_R = folds.source_rows(fold, study.source)
     unit = folds.min_max(x_SxD[source_R], x_UxD[fold.train_R])
-    z_norm = folds.z_norm(x_UxD[fold.train_R])
+    z_norm = folds.z_norm(x_UxD[fold.train_R], x_SxD[source_R])
     agreement = _agreement(study, made) if study.config.distances and seed == 0 else {}
     lines = []
     for k, emotion in enumerate(study.classes):

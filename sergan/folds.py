@@ -1,6 +1,6 @@
 """Who may be seen: folds by speaker, scalers fitted on training rows, and checks that nothing leaks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -10,6 +10,8 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, Stra
 
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
+
+_NOISE = 1e-5  # of a feature's range, which generators never hit so exactly; 1e-7 is rounding
 
 
 class LeakError(AssertionError):
@@ -275,16 +277,29 @@ def _check_classes(table: FeatureTable, fold: Fold, classes: tuple[str, ...]) ->
 
 def min_max(*parts_NxD: np.ndarray) -> Scaler:
     """Maps every feature of the given rows, all parts of them together, to [0, 1]."""
-    low_D = np.min([x_NxD.min(axis=0) for x_NxD in parts_NxD], axis=0)
-    high_D = np.max([x_NxD.max(axis=0) for x_NxD in parts_NxD], axis=0)
+    low_D, high_D = _range(parts_NxD)
     return Scaler(low_D, _inverse(high_D - low_D))
 
 
-def z_norm(x_NxD: np.ndarray) -> Scaler:
-    """Maps every feature of the given rows to mean 0 and deviation 1 (float64 sums)."""
+def _range(parts_NxD: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest value of every feature."""
+    low_D = np.min([x_NxD.min(axis=0) for x_NxD in parts_NxD], axis=0)
+    return low_D, np.max([x_NxD.max(axis=0) for x_NxD in parts_NxD], axis=0)
+
+
+def z_norm(x_NxD: np.ndarray, source_SxD: np.ndarray | None = None) -> Scaler:
+    """Maps every feature of the given rows to mean 0 and deviation 1 (float64 sums).
+
+    One that varies by less than `_NOISE` of its range over these rows and the source's is rounding noise and
+    taken as constant: the mean slope of F0 is so where all clips but the source's begin and end in silence.
+    """
     mean_D = x_NxD.mean(axis=0, dtype=np.float64)
     deviation_D = x_NxD.std(axis=0, dtype=np.float64)
-    deviation_D[deviation_D < 1e-7 * np.abs(mean_D)] = 0.0  # rounding of a constant
+    noise_D = 1e-7 * np.abs(mean_D)
+    if source_SxD is not None:
+        low_D, high_D = _range((x_NxD, source_SxD))
+        noise_D = np.maximum(noise_D, _NOISE * (high_D - low_D))
+    deviation_D[deviation_D < noise_D] = 0.0
     return Scaler(mean_D.astype(np.float32), _inverse(deviation_D))
 
 

@@ -44,7 +44,8 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
         fake_R = _balanced(target_N, np.flatnonzero(np.isfinite(fake_NxD).all(axis=1)), per_class)
         parts.append((fake_NxD[fake_R], target_N[fake_R], file.arm))
     kind_N = np.concatenate([np.full(len(x_NxD), kind) for x_NxD, _, kind in parts])
-    x_NxD = folds.z_norm(x_UxD[train_R]).apply(np.concatenate([x_NxD for x_NxD, _, _ in parts]))
+    x_NxD = np.concatenate([x_NxD for x_NxD, _, _ in parts])
+    x_NxD = folds.z_norm(x_UxD[train_R], x_NxD).apply(x_NxD)
     return Sample(x_NxD, np.concatenate([emotion_N for _, emotion_N, _ in parts]), kind_N)
 
 

@@ -132,6 +132,21 @@ def test_a_constant_feature_scales_to_zero_and_comes_back():
         np.testing.assert_allclose(scaler.invert(scaled), x, atol=1e-6)
 
 
+def test_a_feature_that_is_rounding_noise_beside_the_source_is_taken_as_constant():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3)).astype(np.float32) * np.float32([1, 1e-7, 1e-7])
+    source = rng.normal(size=(80, 3)).astype(np.float32) * np.float32([1, 1, 1e-7])
+    alone, beside = folds.z_norm(x), folds.z_norm(x, source)
+    assert (alone.scale_D > 0).all() and (beside.scale_D > 0).tolist() == [True, False, True]
+    np.testing.assert_array_equal(alone.scale_D[[0, 2]], beside.scale_D[[0, 2]])
+
+
+def test_no_feature_of_emodb_is_rounding_noise():
+    corpus, speech = data.load("emodb", "IS10"), data.load("speech", "IS10")
+    alone, beside = folds.z_norm(corpus.x_UxD), folds.z_norm(corpus.x_UxD, speech.x_UxD)
+    np.testing.assert_array_equal(alone.scale_D, beside.scale_D)
+
+
 def test_by_speaker_leaves_every_speaker_with_mean_0_and_deviation_1(toy):
     x = folds.normalised(toy, "speaker")
     for speaker in set(toy.speakers_U):
