@@ -305,8 +305,10 @@ def _said(error: Exception, wrong_input: bool) -> str:
     if wrong_input and isinstance(error, MemoryError | RecursionError):
         return "a key or value is nested too deeply"
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    if wrong_input:
+    if wrong_input and "Traceback" in str(error):  # of a config's file
         return lines[-1].removeprefix("ValueError: ")
+    if wrong_input:
+        return " ".join(str(error).split()) or lines[0]
     return f"{type(error).__name__}: {lines[0][:500]} (--debug_errors shows where)"
 
 

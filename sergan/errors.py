@@ -8,6 +8,6 @@ class UserError(ValueError):
     """
 
 
-def line(error: BaseException) -> str:
-    """What an exception of a library says, in one line and at most 200 characters."""
-    return " ".join(str(error)[:2000].split())[:200] or type(error).__name__
+def line(said: object) -> str:
+    """What an exception of a library says, or any other text, in one line and at most 200 characters."""
+    return " ".join(str(said)[:2000].split())[:200] or type(said).__name__

@@ -117,6 +117,7 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
         ([f"--sweep={TOO_MANY}"], "--sweep: 100000 points, 10000 are the most; name fewer keys or values"),
         (["--sweep=lambda_cyc=" + "-" * 9000 + "1"], "config.sweep: lambda_cyc='---"),
         (["--sweep=lambda_cyc={[]:1}"], "config.sweep: lambda_cyc='{[]:1}'"),
+        (["--config.amount=\r "], "flag --config.amount= : could not convert string to float"),
         (["--config.amount=" + "-" * 9000 + "1"], "flag --config.amount=---"),
         (["--config.curve=" + "-" * 9000 + "1"], "a key or value is nested too deeply"),
         (["--sweep=" + ",".join(["lambda_cyc=1"] * 5000)], "--sweep: 64999 characters, 10000 are the most"),

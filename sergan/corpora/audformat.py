@@ -73,7 +73,7 @@ def _checked(recordings: list[Recording], root: Path) -> list[Recording]:
         raise UserError(f"{root}: no clip has an emotion")
     alone = [recording.id for recording in labelled if not recording.speaker]
     if alone:
-        raise UserError(f"{root}: {len(alone)} clips have no speaker, the first is {alone[0]}")
+        raise UserError(f"{root}: {len(alone)} clips have no speaker, the first is {line(alone[0])}")
     check_ids(labelled, root)
     return labelled
 
@@ -96,9 +96,19 @@ def _database(root: Path) -> Any:
             f"{file}: stands for {values:.0e} values by repeating itself; write it without aliases"
         )
     try:
+        _check_names(header)
         return audformat.Database.load_header_from_yaml(header)
     except Exception as error:  # whatever the library meets in a header that is none
         raise UserError(f"{file}: not a header in audformat ({line(error)})") from error
+
+
+def _check_names(header: Any) -> None:
+    """Raises ValueError for a name of a scheme, table or column that YAML reads as something else."""
+    tables = {**(header.get("tables") or {}), **(header.get("misc_tables") or {})}
+    columns = [name for table in tables.values() for name in (table or {}).get("columns") or ()]
+    for name in (*(header.get("schemes") or ()), *tables, *columns):
+        if not isinstance(name, str):
+            raise ValueError(f"{name!r} is no name of a scheme, table or column; write it in quotes")
 
 
 def _count(value: Any, known: dict[int, float]) -> float:
@@ -175,7 +185,7 @@ def _everywhere(database: Any, name: str, root: Path) -> Values:
             for clip, value in _values(database, table, name, root).items():
                 if value and values.setdefault(clip, value) != value:
                     raise UserError(
-                        f"{root}: {clip_id(*clip)} has the {name} {value!r} in the table {table!r} and "
+                        f"{root}: {line(clip_id(*clip))} has the {name} {value!r} in the table {table!r} and "
                         f"{values[clip]!r} in another"
                     )
     return values

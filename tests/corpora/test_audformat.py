@@ -202,6 +202,11 @@ HEADER = "name: x\nsource: y\nusage: research\n"
         ("[1, 2]", r"db\.yaml: not a header in audformat"),
         ("", r"db\.yaml: not a header in audformat"),
         (HEADER + "tables: [a]", "not a header in audformat"),
+        (
+            HEADER + "tables: {a: null, 0: null}",
+            "0 is no name of a scheme, table or column; write it in quotes",
+        ),
+        (HEADER + "tables: {a: {columns: {null: null}}}", "None is no name of a scheme, table or column"),
         (b"name: \xff", "cannot be read as YAML"),
         ("name: 2001-99-99", r"cannot be read as YAML \(month must be"),
         ("name: !!float x", r"cannot be read as YAML \(could not convert"),
@@ -312,6 +317,13 @@ def test_a_damaged_table_is_read_or_refused_by_name(saved_once, data):
     assert_read_or_refused(
         place, name, data.draw(damaged(files[name], [b",", b"\n", b'"', b"wav/", b"\0", b"NaT"]))
     )
+
+
+def test_a_name_of_two_lines_is_said_in_one(saved_once):
+    place, files = saved_once
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    assert_read_or_refused(place, "db.emotion.csv", b'file,emotion\n"av/1.wav,W\nwav/2.wav",F\n')
 
 
 VALUES = st.recursive(
