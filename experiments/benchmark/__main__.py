@@ -1,6 +1,7 @@
 """Speed, memory and growth of training: one JSON line for each figure's line, then tables.
 
-python -m experiments.benchmark [--figures=step,floor,...] [--sizes=default,wide,...] [--members=N] [--quick]
+python -m experiments.benchmark [--figures=step,floor,...] [--sizes=default,wide,...] [--members=N]
+                                [--axes=members,...] [--quick]
                                 [--out=experiments/benchmark/results/MACHINE.json]
 """
 
@@ -31,6 +32,7 @@ FIGURES: dict[str, Figure] = {
     "networks": networks.figure,
     "sweep": sweeps.figure,
 }
+AXES = tuple(axis for axis, _ in FULL.growth)
 AT_DEFAULT_SIZE = ("growth", "sweep", "extraction", "networks")  # the others: at all sizes asked for
 
 
@@ -72,6 +74,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--figures", default=",".join(FIGURES), help="default: all, %(default)s")
     parser.add_argument("--sizes", default="default,wide,papers", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--members", type=int, default=0, help="in a batch; 0: 10")
+    parser.add_argument("--axes", default=",".join(AXES), help="of growth, default: all, %(default)s")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run, not how fast it is")
     parser.add_argument("--out", default="", help="keep the lines and the machine in this JSON file")
     options = parser.parse_args(argv)
@@ -79,10 +82,15 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     for name in options.figures:
         if name not in FIGURES:
             raise UserError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
+    for axis in options.axes.split(","):
+        if axis not in AXES:
+            raise UserError(f"no axis {axis!r}; there are {', '.join(AXES)}")
     if options.members < 0:
         raise UserError(f"--members must be 0 or more, it is {options.members}")
     options.sizes = [size(name, options.quick) for name in options.sizes.split(",")]
-    options.effort = QUICK if options.quick else FULL
+    effort = QUICK if options.quick else FULL
+    kept = tuple((axis, points) for axis, points in effort.growth if axis in options.axes.split(","))
+    options.effort = replace(effort, growth=kept)
     if options.members:
         options.effort = replace(options.effort, members=options.members)
     return options

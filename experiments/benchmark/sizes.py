@@ -43,6 +43,7 @@ class Effort:
     points: int  # of the sweep
     folds: int
     compiles: bool  # whether torch.compile is tried
+    quick: bool  # whether sizes are tiny
 
 
 FULL = Effort(
@@ -61,6 +62,7 @@ FULL = Effort(
     points=12,
     folds=10,
     compiles=True,
+    quick=False,
 )
 QUICK = Effort(
     members=2,
@@ -73,6 +75,7 @@ QUICK = Effort(
     points=2,
     folds=2,
     compiles=False,
+    quick=True,
 )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmark import problems, sizes
-from experiments.benchmark.sizes import QUICK, Effort, Size
+from experiments.benchmark.sizes import Effort, Size
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
 
 def _process(size: Size, effort: Effort, cache: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.benchmark.starts", size.name]
-    command += ["--quick"] if effort is QUICK else []
+    command += ["--quick"] if effort.quick else []
     settings = {
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

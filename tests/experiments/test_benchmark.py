@@ -61,7 +61,12 @@ def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [("--figures=step,speed", "speed"), ("--sizes=default,huge", "huge"), ("--members=-1", "--members")],
+    [
+        ("--figures=step,speed", "speed"),
+        ("--sizes=default,huge", "huge"),
+        ("--members=-1", "--members"),
+        ("--axes=depth", "depth"),
+    ],
 )
 def test_wrong_usage_is_one_line_that_names_it(wrong, named, capsys):
     assert benchmark.main(["--quick", wrong]) == 2
