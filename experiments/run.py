@@ -27,6 +27,7 @@ HARMLESS = (
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
+EMBEDDED = "emodb"  # the corpus of configs that name no other
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
@@ -259,6 +260,9 @@ def report(workdirs: list[epath.Path], out: str) -> str:
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:
     """What the command line changes in the config of the flag --config; points of --sweep are put into it.
 
+    A table of one's own in place of EMO-DB is named after its file, unless a name is given: what is known of
+    EMO-DB does not hold for it.
+
     Raises:
       UserError: there is no config, `sweep` is no grid, the config has no sweep of its own, or its kind is to
         be another one.
@@ -273,6 +277,9 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
             "--config.kind: belongs to the config's file; configs/emodb_wdiv.py works on features, "
             "configs/emodb_hda.py on recordings"
         )
+    corpus = flag.value.corpus
+    if found.get("corpus.table") and "corpus.name" not in found and corpus.name == EMBEDDED:
+        corpus.name = Path(corpus.table).stem
     if sweep and "sweep" not in flag.value:
         raise UserError(f"--sweep={sweep[:80]}: a study on {flag.value.kind} has no CycleGANs to sweep")
     if sweep:
