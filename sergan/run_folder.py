@@ -138,6 +138,7 @@ class Run:
         if frame is not None and self.points is not None:
             points = f"points of {self.folder / 'points.csv'}, or that one is damaged"
             self._check_known("results.csv", frame["point"], self.points["point"], points)
+            self._check_first_point("results.csv", frame)
         return frame
 
     @cached_property
@@ -172,9 +173,8 @@ class Run:
         if frame is not None and len(frame):
             labels = pd.concat([frame["truth"], frame["prediction"]])
             self._check_known("predictions.csv", labels, metrics.classes_of(frame), "classes")
-            if self.points is not None and not (frame["point"] == 0).any():
-                where = self.folder / "predictions.csv"
-                raise UserError(f"{where}: damaged, no row is of the sweep's first point; {writers.REMEDY}")
+            if self.points is not None:
+                self._check_first_point("predictions.csv", frame)
         return frame
 
     @cached_property
@@ -238,6 +238,12 @@ class Run:
         if len(strange):
             fault = f"{str(strange.iloc[0])!r} is none of the {what}"
             raise UserError(f"{self.folder / name}: damaged, {fault}; {writers.REMEDY}")
+
+    def _check_first_point(self, name: str, frame: pd.DataFrame) -> None:
+        """Raises UserError, naming a file, if its rows are all of a sweep's later points."""
+        if len(frame) and not (frame["point"] == 0).any():
+            where = self.folder / name
+            raise UserError(f"{where}: damaged, no row is of the sweep's first point; {writers.REMEDY}")
 
     def _csv(
         self, name: str, words: Sequence[str], whole: Sequence[str] = (), numbers: Sequence[str] = ()

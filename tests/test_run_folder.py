@@ -127,6 +127,15 @@ def test_results_of_a_point_that_there_is_not_are_refused(tmp_path):
         _ = Run(epath.Path(tmp_path)).results
 
 
+def test_results_of_a_sweep_without_its_first_point_are_refused(tmp_path):
+    (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n1,2\n")
+    names = "arm,classifier,normalisation,point,classes,seeds,amount,uar,uar_low,uar_high,wa,delta_uar"
+    row = "real,svm,train,1,2,1,0,0.5,0.4,0.6,0.5,,,,"
+    (tmp_path / "results.csv").write_text(f"{names},delta_low,delta_high,p_value\n{row}\n")
+    with pytest.raises(UserError, match=r"results\.csv: damaged, no row is of the sweep's first point"):
+        _ = Run(epath.Path(tmp_path)).results
+
+
 def test_predictions_of_a_sweep_without_its_first_point_are_refused(tmp_path):
     (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n1,2\n")
     (tmp_path / "predictions.csv").write_text(PREDICTIONS + "c,1,s,a,b,c,y,y,1,0,0,1,1\n")
