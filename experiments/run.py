@@ -231,12 +231,11 @@ def inspect(config: ml_collections.ConfigDict) -> str:
     """What would be run on which data; extracts and trains nothing."""
     hosts.use_every_core()
     if config.kind == "recordings":
-        from experiments.clips import inspection as clip_inspection
-
-        return clip_inspection.inspect(config)
-    from experiments import inspection
-
-    return inspection.inspect(config)
+        from experiments.clips.inspection import inspect as look
+    else:
+        from experiments.inspection import inspect as look
+    with storage.told(epath.Path(config.corpus.root or config.corpus.table)):
+        return look(config)
 
 
 def report(workdirs: list[epath.Path], out: str) -> str:

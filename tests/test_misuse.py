@@ -117,6 +117,10 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
         ([f"--sweep={TOO_MANY}"], "--sweep: 100000 points, 10000 are the most; name fewer keys or values"),
         (["--sweep=lambda_cyc=" + "-" * 9000 + "1"], "config.sweep: lambda_cyc='---"),
         (["--sweep=lambda_cyc={[]:1}"], "config.sweep: lambda_cyc='{[]:1}'"),
+        (
+            ["--config.corpus.root=" + "9" * 500],
+            "999: the name is too long for this disk; name a shorter one",
+        ),
         (["--config.amount=\r "], "flag --config.amount= : could not convert string to float"),
         (["--config.amount=" + "-" * 9000 + "1"], "flag --config.amount=---"),
         (["--config.curve=" + "-" * 9000 + "1"], "a key or value is nested too deeply"),
@@ -146,6 +150,11 @@ def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
     said = refused(DEBUG, *arguments, f"--workdir={tmp_path / 'run'}")
     assert message in said and len(said) < 2100
     assert not (tmp_path / "run").exists()
+
+
+def test_inspect_names_a_path_that_no_disk_has():
+    said = refused(DEBUG, "--mode=inspect", "--config.corpus.root=" + "9" * 500)
+    assert said.endswith("999: the name is too long for this disk; name a shorter one")
 
 
 def test_a_sweep_of_a_study_without_cyclegans_is_refused():
