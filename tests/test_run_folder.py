@@ -116,23 +116,19 @@ def test_a_file_with_other_values_is_named_with_what_to_do(tmp_path, name, text,
     assert str(caught.value).startswith(f"{tmp_path / name}")
 
 
-def test_results_of_a_point_that_there_is_not_are_refused(tmp_path):
-    (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n")
-    names = (
-        "arm,classifier,normalisation,point,classes,seeds,amount,uar,uar_low,uar_high,wa,delta_uar,delta_low"
-    )
-    row = "real,svm,train,1,2,1,0,0.5,0.4,0.6,0.5,,,,"
-    (tmp_path / "results.csv").write_text(f"{names},delta_high,p_value\n{row}\n")
-    with pytest.raises(UserError, match=r"results\.csv: damaged, .1. is none of the points of .*points\.csv"):
-        _ = Run(epath.Path(tmp_path)).results
-
-
-def test_results_of_a_sweep_without_its_first_point_are_refused(tmp_path):
-    (tmp_path / "points.csv").write_text("point,lr_g\n0,1\n1,2\n")
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ("0,1\n", r"results\.csv: damaged, '1' is none of the points of .*points\.csv"),
+        ("0,1\n1,2\n", r"results\.csv: damaged, no row is of the sweep's first point"),
+    ],
+)
+def test_results_that_do_not_go_with_the_points_are_refused(tmp_path, points, message):
+    (tmp_path / "points.csv").write_text(f"point,lr_g\n{points}")
     names = "arm,classifier,normalisation,point,classes,seeds,amount,uar,uar_low,uar_high,wa,delta_uar"
     row = "real,svm,train,1,2,1,0,0.5,0.4,0.6,0.5,,,,"
     (tmp_path / "results.csv").write_text(f"{names},delta_low,delta_high,p_value\n{row}\n")
-    with pytest.raises(UserError, match=r"results\.csv: damaged, no row is of the sweep's first point"):
+    with pytest.raises(UserError, match=message):
         _ = Run(epath.Path(tmp_path)).results
 
 
