@@ -103,12 +103,18 @@ def _database(root: Path) -> Any:
 
 
 def _check_names(header: Any) -> None:
-    """Raises ValueError for a name of a scheme, table or column that YAML reads as something else."""
+    """Raises ValueError for a name of a scheme, table or column that YAML reads as something else or that is
+    not in one line, and for one of a table that leads out of the folder."""
     tables = {**(header.get("tables") or {}), **(header.get("misc_tables") or {})}
     columns = [name for table in tables.values() for name in (table or {}).get("columns") or ()]
     for name in (*(header.get("schemes") or ()), *tables, *columns):
-        if not isinstance(name, str):
-            raise ValueError(f"{name!r} is no name of a scheme, table or column; write it in quotes")
+        if not isinstance(name, str) or not name.isprintable():
+            raise ValueError(
+                f"{name!r} is no name of a scheme, table or column; write it in quotes and in one line"
+            )
+    for name in tables:
+        if "/" in name or "\\" in name:
+            raise ValueError(f"{name!r} is no name of a table, which is a part of its file's name")
 
 
 def _count(value: Any, known: dict[int, float]) -> float:
