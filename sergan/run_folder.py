@@ -148,8 +148,9 @@ class Run:
 
     @cached_property
     def choices(self) -> pd.DataFrame | None:
-        """choices.csv: what was chosen on inner folds for each outer one."""
-        return self._csv("choices.csv", ("arm", *_PLACE, "held_out?", "setting?"), ("point?",), ("amount",))
+        """choices.csv: what was chosen on inner folds for each outer one, and in a sweep at which point."""
+        point = "point?" if self.points is None else "point"
+        return self._csv("choices.csv", ("arm", *_PLACE, "held_out?", "setting?"), (point,), ("amount",))
 
     @cached_property
     def inner(self) -> pd.DataFrame | None:

@@ -88,7 +88,7 @@ def measured(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(run: Run, found: pd.DataFrame) -> pd.DataFrame:
-    if run.inner is None or run.choices is None or "point" not in run.choices:
+    if run.inner is None or run.choices is None:
         return found
     keys = ["normalisation", "classifier", "arm", "point"]
     best = run.inner.groupby(keys)["inner_uar"].max()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sergan import page
 from tests.commands import launch
-from tests.fuzzing import damaged, fuzzed
+from tests.fuzzing import TIMES, damaged, fuzzed
 from tests.test_sweep import ONE, make_sweep
 
 PLACE = {"normalisation": "train", "classifier": "svm", "arm": "real+wdiv", "point": 0, "amount": 5.0}
@@ -145,6 +145,16 @@ def test_whole_files_are_reported(run):
     code, out, err = launch("--mode=report", f"--workdir={run}")
     assert code == 0 and out.strip() == str(run / "report.html"), err
     assert "results.csv is not there yet" not in (run / "report.html").read_text()
+
+
+@pytest.mark.fuzz
+def test_a_table_without_one_of_its_columns_is_reported_or_refused_by_file(run):
+    tables = TABLES if TIMES > 1 else ("choices",)
+    for name in [f"{name}.csv" for name in tables if (run / f"{name}.csv").exists()]:
+        lines = [line.split(",") for line in whole(run, name).decode().splitlines()]
+        for column in range(len(lines[0])):
+            rest = [",".join(line[:column] + line[column + 1 :]) for line in lines]
+            assert_reported_or_refused(run, name, "\n".join([*rest, ""]).encode())
 
 
 @fuzzed(3)
