@@ -43,7 +43,7 @@ def _losses(config: ml_collections.ConfigDict) -> None:
 
 
 def _networks(config: ml_collections.ConfigDict) -> None:
-    config.arms = ()
+    config.arms = ("wavegan",)
     config.classifiers = tuple(f"small {words}" for words in _NETWORKS)
 
 

@@ -1,4 +1,4 @@
-"""3-D log-Mel spectrograms of clips, cut into segments of equal length: what convolutional networks see."""
+"""3-D log-Mel spectrograms of clips, and segments of equal length: what convolutional networks see."""
 
 import math
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ SEGMENT = 300  # frames, 3 s
 ROW = 128  # frames of a row of features, 1.3 s
 VERSION = 1  # of rows; another one where `extract` or `row` gives other values
 QUIET = 1e-10  # power below which a filter counts as silent
+# Beside its clip a segment has the zeros that Chen et al. 2018 pad with, whose coefficients are of samples
+# up to 32768 and of power divided by FFT. Recordings end well above it; a mean frame is as loud as speech.
+SILENCE = math.log(FFT / 32768**2)
 
 _BATCH = 32  # clips in a call of the compiled program
 _LENGTH = 100  # frames; clips are padded to a multiple of it
 
 
-class Segments(NamedTuple):
-    """Segments N of clips U, of T frames each; frames from `frames_N` on are padding.
+class Clips(NamedTuple):
+    """Spectrograms of clips U, one after another: clip u has `frames_U[u]` frames, from `first_U[u]` on."""
 
-    `clip_N` is the place of a segment's clip, in ascending order.
-    """
-
-    x_NxTxFx3: np.ndarray
-    frames_N: np.ndarray
-    clip_N: np.ndarray
+    x_LxFx3: Any
+    first_U: Any
+    frames_U: Any
 
 
 class Standard(NamedTuple):
@@ -80,23 +80,33 @@ def frames(samples: int) -> int:
     return 1 + (samples - WINDOW) // HOP
 
 
-def cut(spectrograms: Sequence[np.ndarray], length: int = SEGMENT) -> Segments:
-    """Segments of `length` frames of spectrograms x_TxFx3.
+def join(spectrograms: Sequence[np.ndarray]) -> Clips:
+    """Spectrograms x_TxFx3 of clips as one array."""
+    frames_U = np.array([len(x_TxFx3) for x_TxFx3 in spectrograms], np.int32)
+    first_U = (np.cumsum(frames_U) - frames_U).astype(np.int32)
+    return Clips(np.concatenate(spectrograms), first_U, frames_U)
 
-    A longer clip is covered by as few segments as can, at equal distances: they overlap, and none of them is
-    mostly padding. A shorter clip is padded with zeros at its end.
 
-    Source: Chen et al. 2018 (3 s, zero-padding).
+def starts(count: int, length: int = SEGMENT) -> np.ndarray:
+    """First frames of the segments of `length` frames that cover a clip of `count`: as few as can, at equal
+    distances. They overlap, and none of them is mostly padding.
+
+    Source: Chen et al. 2018 (3 s).
     """
-    parts, frames_N, clip_N = [], [], []
-    for clip, x_TxFx3 in enumerate(spectrograms):
-        count = math.ceil(len(x_TxFx3) / length)
-        for start in np.linspace(0, max(0, len(x_TxFx3) - length), count).round().astype(int):
-            part = x_TxFx3[start : start + length]
-            parts.append(np.pad(part, ((0, length - len(part)), (0, 0), (0, 0))))
-            frames_N.append(len(part))
-            clip_N.append(clip)
-    return Segments(np.stack(parts), np.array(frames_N, np.int32), np.array(clip_N, np.int32))
+    return np.linspace(0, max(0, count - length), -(-count // length)).round().astype(np.int32)
+
+
+def segments(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:
+    """Segments x_BxTxFx3 of `length` frames of the clips `clip_B`, from their frames `start_B` on.
+
+    Before a clip's first frame (a start below 0) and after its last one it is silent: static coefficients
+    are `SILENCE` and do not change.
+    """
+    time_BxT = start_B[:, None] + jnp.arange(length)[None]
+    own_BxT = (time_BxT >= 0) & (time_BxT < clips.frames_U[clip_B][:, None])
+    place_BxT = jnp.where(own_BxT, clips.first_U[clip_B][:, None] + time_BxT, 0)
+    silence_3 = jnp.array([SILENCE, 0, 0], jnp.float32)
+    return jnp.where(own_BxT[..., None, None], clips.x_LxFx3[place_BxT], silence_3[None, None, None])
 
 
 def row(x_TxFx3: np.ndarray) -> np.ndarray:
@@ -131,17 +141,17 @@ def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray, how: str = "max") -> np.
     return pooled_UxC / pooled_UxC.sum(axis=1, keepdims=True)
 
 
-def fit(segments: Segments, train_N: np.ndarray) -> Standard:
-    """Mean and deviation over the frames of the segments `train_N`, padding left out.
+def fit(clips: Clips, which_U: np.ndarray) -> Standard:
+    """Mean and deviation over the frames of the clips `which_U`.
 
     A coefficient that never varies is scaled to 0.
     """
     total_Fx3, square_Fx3, count = 0.0, 0.0, 0
-    for n in train_N:
-        own_TxFx3 = segments.x_NxTxFx3[n, : segments.frames_N[n]].astype(np.float64)
+    for first, frames in zip(clips.first_U[which_U].tolist(), clips.frames_U[which_U].tolist(), strict=True):
+        own_TxFx3 = clips.x_LxFx3[first : first + frames].astype(np.float64)
         total_Fx3 = total_Fx3 + own_TxFx3.sum(axis=0)
         square_Fx3 = square_Fx3 + np.square(own_TxFx3).sum(axis=0)
-        count += len(own_TxFx3)
+        count += frames
     mean_Fx3 = np.asarray(total_Fx3 / count)
     variance_Fx3 = np.asarray(square_Fx3 / count) - mean_Fx3**2
     varies_Fx3 = variance_Fx3 > 1e-10 * (1 + mean_Fx3**2)
@@ -149,11 +159,9 @@ def fit(segments: Segments, train_N: np.ndarray) -> Standard:
     return Standard(mean_Fx3.astype(np.float32), scale_Fx3.astype(np.float32))
 
 
-def standardise(x_BxTxFx3: jax.Array, frames_B: jax.Array, standard: Standard) -> jax.Array:
-    """Segments z-normed per filter and channel; padding becomes 0, which is the training frames' mean."""
-    real_BxT = jnp.arange(x_BxTxFx3.shape[1])[None] < frames_B[:, None]
-    z_BxTxFx3 = (x_BxTxFx3 - standard.mean_Fx3[None, None]) * standard.scale_Fx3[None, None]
-    return jnp.where(real_BxT[..., None, None], z_BxTxFx3, 0.0)
+def standardise(x_BxTxFx3: jax.Array, standard: Standard) -> jax.Array:
+    """Segments z-normed per filter and channel."""
+    return (x_BxTxFx3 - standard.mean_Fx3[None, None]) * standard.scale_Fx3[None, None]
 
 
 def _extract_batch(clips: list[np.ndarray], length: int) -> list[np.ndarray]:

@@ -164,6 +164,8 @@ def test_without_recordings_the_command_says_where_they_are():
             "config.sound.size: 1000000 is no number that can be used; 1024 is the largest",
         ),
         ("sound.loss", "js", "config.sound.loss: 'js' is none of wgan_gp, wdiv"),
+        ("sound.precision", "fp16", "config.sound.precision: 'fp16' is none of float32, "),
+        ("adcrnn.precision", "fp16", "config.adcrnn.precision: 'fp16' is none of float32, "),
         ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),
         ("sound.wavegan_steps", 5, "config.sound.wavegan_steps comes to 5 steps, not a multiple of"),
         ("shifts.fft", 65536, "16 clips are shorter than config.shifts.fft=65536 samples"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
@@ -68,16 +69,30 @@ def test_silence_is_finite():
     assert np.isfinite(logmel.extract([np.zeros(4000, np.float32)], ["silence"])[0]).all()
 
 
-@pytest.mark.parametrize(("count", "starts"), [(1, [0]), (300, [0]), (301, [0, 1]), (900, [0, 300, 600])])
-def test_segments_cover_a_clip_and_the_short_one_is_padded(count, starts):
-    clip = np.arange(1, count + 1, dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
-    segments = logmel.cut([clip, clip])
-    assert segments.x_NxTxFx3.shape == (2 * len(starts), 300, 2, 3)
-    assert segments.clip_N.tolist() == [0] * len(starts) + [1] * len(starts)
-    assert (segments.x_NxTxFx3[: len(starts), 0, 0, 0] - 1).tolist() == starts
-    assert set(segments.frames_N.tolist()) == {min(count, 300)}
-    assert not segments.x_NxTxFx3[:, count:].any()
-    assert set(clip.ravel()) == set(segments.x_NxTxFx3[segments.x_NxTxFx3 > 0])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0]), (300, [0]), (301, [0, 1]), (750, [0, 225, 450]), (900, [0, 300, 600])]
+)
+def test_segments_cover_a_clip_at_equal_distances(count, expected):
+    assert logmel.starts(count).tolist() == expected
+
+
+def test_a_segment_is_silent_beside_its_clip_and_never_has_anothers_frames():
+    """Clips whose every coefficient is 10 u + t."""
+    each = [10 * u + np.arange(1, n + 1, dtype=np.float32) for u, n in enumerate((3, 5, 2))]
+    clips = logmel.join([own_T[:, None, None] * np.ones((1, 2, 3), np.float32) for own_T in each])
+    assert clips.frames_U.tolist() == [3, 5, 2] and clips.x_LxFx3.shape == (10, 2, 3)
+    place = jnp.array([0, 1, 1, 2]), jnp.array([0, 1, 0, -2])
+    x = np.asarray(logmel.segments(logmel.Clips(*map(jnp.asarray, clips)), *place, 4))
+    s = logmel.SILENCE
+    assert x[:, :, 1, 0].tolist() == pytest.approx(
+        np.array([[1, 2, 3, s], [12, 13, 14, 15], [11, 12, 13, 14], [s, s, 21, 22]])
+    )
+    assert x[0, 3, :, 1:].tolist() == [[0, 0], [0, 0]] == x[3, 0, :, 1:].tolist()
+
+
+def test_recordings_end_above_silence(spectrograms):
+    ends = np.array([[x[0, :, 0].mean(), x[-1, :, 0].mean()] for x in spectrograms])
+    assert ends.min() > logmel.SILENCE and ends.mean() < np.concatenate(spectrograms)[..., 0].mean()
 
 
 def test_a_posterior_is_pooled_over_the_segments_of_its_clip():
@@ -88,32 +103,23 @@ def test_a_posterior_is_pooled_over_the_segments_of_its_clip():
     np.testing.assert_allclose(logmel.pool(posterior, clip, "mean"), [[0.55, 0.45], [0.3, 0.7]])
 
 
-def test_standardised_training_frames_have_mean_0_and_deviation_1_and_padding_is_0(spectrograms):
-    segments = logmel.cut(spectrograms)
-    standard = logmel.fit(segments, np.arange(10))
-    z = np.asarray(logmel.standardise(segments.x_NxTxFx3, segments.frames_N, standard))
-    frames = np.concatenate([z[n, : segments.frames_N[n]] for n in range(10)])
+def test_standardised_training_frames_have_mean_0_and_deviation_1(spectrograms):
+    clips = logmel.join(spectrograms)
+    standard = logmel.fit(clips, np.arange(10))
+    frames = np.asarray(logmel.standardise(np.concatenate(spectrograms[:10])[None], standard))[0]
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(axis=0), 1, atol=1e-3)
-    for n, count in enumerate(segments.frames_N):
-        assert not z[n, count:].any()
 
 
-def test_standardisation_never_sees_other_segments(spectrograms):
-    segments = logmel.cut(spectrograms)
-    spoilt = segments._replace(x_NxTxFx3=segments.x_NxTxFx3.copy())
-    spoilt.x_NxTxFx3[10:] = 1e3
-    short = segments.frames_N[:10] < 300
-    spoilt.x_NxTxFx3[:10][short, -1] = 1e3  # padding
-    for ours, theirs in zip(
-        logmel.fit(segments, np.arange(10)), logmel.fit(spoilt, np.arange(10)), strict=True
-    ):
+def test_standardisation_never_sees_other_clips(spectrograms):
+    clips = logmel.join(spectrograms)
+    spoilt = clips._replace(x_LxFx3=clips.x_LxFx3.copy())
+    spoilt.x_LxFx3[clips.first_U[10] :] = 1e3
+    for ours, theirs in zip(logmel.fit(clips, np.arange(10)), logmel.fit(spoilt, np.arange(10)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_coefficient_that_never_varies_becomes_0():
-    segments = logmel.Segments(
-        np.full((1, 5, 2, 3), 7.3, np.float32), np.array([5], np.int32), np.array([0], np.int32)
-    )
-    z = logmel.standardise(segments.x_NxTxFx3, segments.frames_N, logmel.fit(segments, np.array([0])))
+    clips = logmel.join([np.full((5, 2, 3), 7.3, np.float32)])
+    z = logmel.standardise(clips.x_LxFx3[None], logmel.fit(clips, np.array([0])))
     assert not np.asarray(z).any()

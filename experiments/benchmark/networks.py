@@ -12,7 +12,7 @@ from experiments.benchmark import clock, machine
 from experiments.benchmark.sizes import Effort, Size
 from sergan import nets
 from sergan.classifiers.adcrnn import AdcrnnSettings, ClipTask, fit_predict
-from sergan.logmel import Segments
+from sergan.logmel import Clips
 from sergan.nets import AdcrnnConfig
 
 TARGET = 0.5  # of the best product's rate
@@ -73,11 +73,11 @@ def product_flop(config: AdcrnnConfig, batch: int) -> float:
 
 def _train(settings: AdcrnnSettings) -> None:
     config, rng = settings.net, np.random.default_rng(0)
-    shape = (_SEGMENTS, config.frames, config.filters, 3)
-    x_NxTxFx3 = rng.standard_normal(shape, dtype=np.float32)
-    places_U = np.arange(_SEGMENTS)
-    segments = Segments(x_NxTxFx3, np.full(_SEGMENTS, config.frames, np.int32), places_U.astype(np.int32))
+    x_LxFx3 = rng.standard_normal((_SEGMENTS * config.frames, config.filters, 3), dtype=np.float32)
+    places_U = np.arange(_SEGMENTS, dtype=np.int32)
+    clips = Clips(x_LxFx3, places_U * config.frames, np.full(_SEGMENTS, config.frames, np.int32))
+    train_U = places_U[1:]
     task = ClipTask(
-        places_U[1:], places_U[1:] % config.classes, np.ones(_SEGMENTS - 1), places_U[:1], fold=0, seed=0
+        train_U, train_U % config.classes, np.ones(len(train_U)), train_U, places_U[:1], fold=0, seed=0
     )
-    fit_predict(settings, segments, [task])
+    fit_predict(settings, clips, [task])

@@ -6,6 +6,7 @@ from experiments import ranges
 from sergan import inputs, mapping
 from sergan.clips import LOUDNESS
 from sergan.errors import UserError
+from sergan.gan import PRECISIONS
 from sergan.nets.sound import KINDS, STRIDES
 from sergan.sounds import LOSSES
 
@@ -39,6 +40,8 @@ def check(config: Any) -> None:
     ranges.check_words("protocol", (config.protocol,), PROTOCOLS)
     ranges.check_words("loudness", (config.loudness,), LOUDNESS)
     ranges.check_words("sound.loss", (config.sound.loss,), LOSSES)
+    for name in ("sound", "adcrnn"):
+        ranges.check_words(f"{name}.precision", (config[name].precision,), PRECISIONS)
     mapping.parse(config.corpus.labels, "corpus.labels")
     inputs.check_columns(mapping.parse(config.corpus.columns, "corpus.columns"), "corpus.columns")
     sound, adcrnn, shifts, training = config.sound, config.adcrnn, config.shifts, config.training

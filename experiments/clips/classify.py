@@ -15,7 +15,6 @@ from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
 from sergan.folds import Fold, check_rows
-from sergan.logmel import Segments
 
 NORMALISATION = "train"  # spectrograms are z-normed on the training clips
 
@@ -38,11 +37,12 @@ class Job(NamedTuple):
 def classify(study: Study, run: epath.Path) -> None:
     """Writes predictions.csv; every classifier, arm, seed and fold is kept as soon as it is done.
 
-    On a CPU folds are trained one after another, elsewhere together.
+    On a CPU as many folds are trained at once as there are devices, elsewhere all.
     """
     spectrograms = logmel.extract(study.clips, study.corpus.ids_U.tolist())
-    each = [(fold.index,) for fold in study.folds]
-    together = each if jax.default_backend() == "cpu" else [tuple(fold.index for fold in study.folds)]
+    indices = [fold.index for fold in study.folds]
+    count = jax.local_device_count() if jax.default_backend() == "cpu" else len(indices)
+    together = [tuple(indices[i : i + count]) for i in range(0, len(indices), count)]
     jobs = [
         Job(classifier, arm, seed, folds)
         for seed in range(study.config.sound.seeds)
@@ -70,15 +70,9 @@ def _predictions(study: Study, run: epath.Path, spectrograms: list[np.ndarray], 
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))
         tasks += [_task(study, fold, places_N, label_N, seed) for seed in _seeds(study, job)]
-    said = adcrnn.fit_predict(study.classifiers[job.classifier], _cut(study, seen), tasks)
+    said = adcrnn.fit_predict(study.classifiers[job.classifier], logmel.join(seen), tasks)
     lines = [_lines(study, job, task, answer) for task, answer in zip(tasks, said, strict=True)]
     return pd.concat(lines)
-
-
-def _cut(study: Study, spectrograms: list[np.ndarray]) -> Segments:
-    frames = {settings.net.frames for settings in study.classifiers.values()}
-    assert len(frames) == 1
-    return logmel.cut(spectrograms, frames.pop())
 
 
 def _seeds(study: Study, job: Job) -> range:
@@ -87,11 +81,11 @@ def _seeds(study: Study, job: Job) -> range:
 
 
 def _task(study: Study, fold: Fold, places_N: np.ndarray, label_N: np.ndarray, seed: int) -> ClipTask:
-    """The fold's real clips and the clips made for it, each as often as the others."""
+    """The fold's real clips and those made for it, each as often as the others; z-normed on the real ones."""
     check_rows(fold, study.corpus, fold.train_R)
     train_U = np.concatenate([fold.train_R, places_N])
     label_U = np.concatenate([study.label_U[fold.train_R], label_N])
-    return ClipTask(train_U, label_U, np.ones(len(train_U)), fold.test_R, fold.index, seed)
+    return ClipTask(train_U, label_U, np.ones(len(train_U)), fold.train_R, fold.test_R, fold.index, seed)
 
 
 def _lines(study: Study, job: Job, task: ClipTask, answer: Answer) -> pd.DataFrame:

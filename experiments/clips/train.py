@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -185,19 +186,21 @@ class Generators:
           stream: of random numbers; the same gives the same clips.
         """
         gen, key = self._gen(member), rngs.stream(_key(member), stream)
+        to_waves = self._inverse(member)
         parts = [np.zeros((0, member.gan.samples), np.float32)]
         for start in range(0, len(label_N), _MADE):
             label_B = np.resize(label_N[start : start + _MADE], _MADE)  # one program for all
-            parts.append(self._waves(member, gen, jax.random.fold_in(key, start), jnp.asarray(label_B)))
+            made = _compiled_sample(member.gan)(gen, jax.random.fold_in(key, start), jnp.asarray(label_B))
+            parts.append(to_waves(np.asarray(made)))
         return np.concatenate(parts)[: len(label_N)]
 
-    def _waves(self, member: SoundMember, gen: Any, key: jax.Array, label_B: jax.Array) -> np.ndarray:
-        made = np.asarray(_compiled_sample(member.gan)(gen, key, label_B))
+    def _inverse(self, member: SoundMember) -> Callable[[np.ndarray], np.ndarray]:
+        """What makes waveforms of what the member's GAN makes."""
         if member.gan.kind == "wavegan":
-            return made
+            return lambda x_NxT: x_NxT
         data = _data(self._study, member, *self._clips)
         mean_F, scale_F = np.asarray(data.mean_F), np.asarray(data.scale_F)
-        return spectra.waveforms(made, mean_F, scale_F, member.gan.samples)
+        return lambda spec_NxTxF: spectra.waveforms(spec_NxTxF, mean_F, scale_F, member.gan.samples)
 
     def _gen(self, member: SoundMember) -> Any:
         line = self._lines[member.index]

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from joblib import Parallel, delayed
 
 from sergan import adam, logmel, losses, nets, rngs
 from sergan.classifiers.tasks import Answer
 from sergan.errors import UserError
 from sergan.folds import LeakError
-from sergan.logmel import Segments, Standard
+from sergan.logmel import Clips, Standard
 
 # What is added to the cross-entropy, and on which layer (Pham et al. 2021, section IV-B).
 LOSSES = {
@@ -52,30 +53,32 @@ class AdcrnnSettings:
 
 @dataclass(frozen=True)
 class ClipTask:
-    """One classifier to be trained on clips of `Segments`, and what its randomness depends on.
+    """One classifier to be trained on clips, and what its randomness depends on.
 
-    Clips U are places as in `Segments.clip_N`; those that train may come more than once. `label_U` in 0..C-1
-    and `weight_U` say what each one's segments count as, and how often they are drawn; classes are not
-    balanced on top of it.
+    Clips U are places in `Clips`; those that train may come more than once. `label_U` in 0..C-1 and
+    `weight_U` say what each one counts as, and how often it is drawn, however long it is; classes are not
+    balanced on top of it. Segments are z-normed on all frames of the clips `norm_U`.
     """
 
     train_U: np.ndarray
     label_U: np.ndarray
     weight_U: np.ndarray
+    norm_U: np.ndarray
     test_U: np.ndarray
     fold: int
     seed: int
 
 
 class _Data(NamedTuple):
-    """Per task: segments that train (padded), their labels, their share of the weight summed up to each; the
-    standardisation; segments to predict (padded); key."""
+    """Per task: clips that train (padded), their labels, their share of the weight summed up to each; the
+    standardisation; clips and first frames of the segments to predict (padded); key."""
 
-    train_R: Any
-    label_R: Any
-    cumulative_R: Any
+    train_U: Any
+    label_U: Any
+    cumulative_U: Any
     standard: Standard
-    test_R: Any
+    test_N: Any
+    start_N: Any
     key: Any
 
 
@@ -87,53 +90,58 @@ class _State(NamedTuple):
 
 
 def fit_predict(
-    settings: AdcrnnSettings, segments: Segments, tasks: list[ClipTask], together: int = 0
+    settings: AdcrnnSettings, clips: Clips, tasks: list[ClipTask], together: int = 0
 ) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
 
-    Segments are z-normed on those that train in the task.
+    A step trains on segments that begin anywhere in a clip, or of a shorter one have it anywhere in them. The
+    segments that are predicted are `logmel.starts`.
 
     Args:
-      together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two
-        took 17 times as long as that of one, and `_TOGETHER` elsewhere. Answers do not depend on it.
+      together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
+        as long as that of one, and `_TOGETHER` elsewhere. Programs run beside each other, one on each of the
+        process's devices. Answers depend on neither.
     Raises:
-      UserError: no such loss, clips without segments, or training that diverged.
+      UserError: no such loss, no such clip, or training that diverged.
       LeakError: a task trains on a clip that it predicts.
     """
     if settings.loss not in LOSSES:
         raise UserError(f"loss {settings.loss!r} is none of {', '.join(LOSSES)}")
+    _check(clips, tasks)
     together = min(len(tasks), together or (1 if jax.default_backend() == "cpu" else _TOGETHER))
-    places = _places(segments, tasks)
     filled = tasks + [tasks[-1]] * (-len(tasks) % together)
-    data = _stack(segments, filled, places)
-    x_NxTxFx3, frames_N = jnp.asarray(segments.x_NxTxFx3), jnp.asarray(segments.frames_N)
-    parts: list[np.ndarray] = []
-    for start in range(0, len(filled), together):
-        which = start if together == 1 else slice(start, start + together)
-        own = jax.tree.map(lambda leaf, which=which: leaf[which], data)
-        posterior = _train(settings, together, x_NxTxFx3, frames_N, own)
-        parts.extend(posterior[None] if together == 1 else posterior)
-    return [_answer(task, places, part) for task, part in zip(tasks, parts, strict=False)]
+    data, frames, devices = _stack(clips, filled, settings.net.frames), _padded(clips), jax.local_devices()
+
+    def train(number: int) -> np.ndarray:
+        which = number if together == 1 else slice(number * together, (number + 1) * together)
+        with jax.default_device(devices[number % len(devices)]):
+            posterior = _train(settings, together, frames, jax.tree.map(lambda leaf: leaf[which], data))
+        return posterior[None] if together == 1 else posterior
+
+    programs = (delayed(train)(number) for number in range(len(filled) // together))
+    posteriors = np.concatenate(Parallel(n_jobs=len(devices), prefer="threads")(programs))
+    return [
+        _answer(task, _segments(clips, task, settings.net.frames)[0], posterior)
+        for task, posterior in zip(tasks, posteriors, strict=False)
+    ]
 
 
-def _answer(task: ClipTask, places: dict[int, np.ndarray], posterior_RxC: np.ndarray) -> Answer:
-    lengths_U = [len(places[clip]) for clip in task.test_U.tolist()]
-    clip_R = np.repeat(np.arange(len(lengths_U)), lengths_U)
-    if not np.isfinite(posterior_RxC[: len(clip_R)]).all():
+def _answer(task: ClipTask, clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer:
+    """What the posteriors of the task's segments, whose clips are `clip_N`, say of its clips."""
+    posterior_NxC = posterior_NxC[: len(clip_N)]
+    if not np.isfinite(posterior_NxC).all():
         raise UserError(f"adcrnn: fold {task.fold}, seed {task.seed} diverged; lower its learning rate")
-    pooled_UxC = logmel.pool(posterior_RxC[: len(clip_R)], clip_R)
+    pooled_UxC = logmel.pool(posterior_NxC, clip_N)
     return Answer(pooled_UxC.argmax(axis=1), pooled_UxC)
 
 
-def _train(
-    settings: AdcrnnSettings, together: int, x_NxTxFx3: jax.Array, frames_N: jax.Array, data: _Data
-) -> np.ndarray:
-    """Posteriors [R, C] of the segments to predict, with an axis of tasks in front if there are several."""
+def _train(settings: AdcrnnSettings, together: int, clips: Clips, data: _Data) -> np.ndarray:
+    """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
     state = begin(*_init(settings.net, together)(data.key))
     for done in range(0, settings.steps, _chunk_length(settings)):
-        state = chunk(x_NxTxFx3, frames_N, data, jnp.asarray(done, jnp.int32), state)
-    return np.asarray(predict(x_NxTxFx3, frames_N, data, state))
+        state = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
+    return np.asarray(predict(clips, data, state))
 
 
 def _chunk_length(settings: AdcrnnSettings) -> int:
@@ -162,28 +170,28 @@ def _programs(settings: AdcrnnSettings, together: int) -> tuple[Callable, Callab
             params, statistics, adam.init(params), _first_centres(settings, net, params, statistics)
         )
 
-    def chunk(x_NxTxFx3, frames_N, data, start, state):  # type: ignore[no-untyped-def]
+    def chunk(clips, data, start, state):  # type: ignore[no-untyped-def]
         numbers = start + jnp.arange(_chunk_length(settings), dtype=jnp.int32)
-        return jax.lax.scan(lambda s, n: (step(x_NxTxFx3, frames_N, data, n, s), None), state, numbers)[0]
+        return jax.lax.scan(lambda s, n: (step(clips, data, n, s), None), state, numbers)[0]
 
-    def predict(x_NxTxFx3, frames_N, data, state):  # type: ignore[no-untyped-def]
-        def some(rows_B: jax.Array) -> jax.Array:
-            x_BxTxFx3 = logmel.standardise(x_NxTxFx3[rows_B], frames_N[rows_B], data.standard)
+    def predict(clips, data, state):  # type: ignore[no-untyped-def]
+        def some(place: tuple[jax.Array, jax.Array]) -> jax.Array:
+            x_BxTxFx3 = logmel.standardise(logmel.segments(clips, *place, settings.net.frames), data.standard)
             out, _ = net.apply(state.params, state.statistics, x_BxTxFx3)
             return jax.nn.softmax(out.logits_BxC)
 
-        posterior = jax.lax.map(some, data.test_R.reshape(-1, _PREDICTED))
-        return posterior.reshape(-1, settings.net.classes)
+        places = data.test_N.reshape(-1, _PREDICTED), data.start_N.reshape(-1, _PREDICTED)
+        return jax.lax.map(some, places).reshape(-1, settings.net.classes)
 
     if together > 1:
         begin = jax.vmap(begin)
-        chunk = jax.vmap(chunk, in_axes=(None, None, 0, None, 0))
-        predict = jax.vmap(predict, in_axes=(None, None, 0, 0))
-    return jax.jit(begin), jax.jit(chunk, donate_argnums=4), jax.jit(predict)
+        chunk = jax.vmap(chunk, in_axes=(None, 0, None, 0))
+        predict = jax.vmap(predict, in_axes=(None, 0, 0))
+    return jax.jit(begin), jax.jit(chunk, donate_argnums=3), jax.jit(predict)
 
 
 def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
-    """(segments, their frames, a task's data, number of the step, state) -> state."""
+    """(clips, a task's data, number of the step, state) -> state."""
     added = LOSSES[settings.loss]
 
     def loss(params, state, x_BxTxFx3, label_B, key):  # type: ignore[no-untyped-def]
@@ -196,12 +204,9 @@ def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
             total = total + settings.center_weight * distance(features_BxD, label_B, state.centre_CxD)
         return total, (statistics, features_BxD)
 
-    def step(x_NxTxFx3, frames_N, data, number, state):  # type: ignore[no-untyped-def]
+    def step(clips, data, number, state):  # type: ignore[no-untyped-def]
         key = jax.random.fold_in(rngs.stream(data.key, "train"), number)
-        share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
-        drawn_B = jnp.searchsorted(data.cumulative_R, share_B)
-        rows_B, label_B = data.train_R[drawn_B], data.label_R[drawn_B]
-        x_BxTxFx3 = logmel.standardise(x_NxTxFx3[rows_B], frames_N[rows_B], data.standard)
+        x_BxTxFx3, label_B = _batch(settings, clips, data, key)
         grads, (statistics, features_BxD) = jax.grad(loss, has_aux=True)(
             state.params, state, x_BxTxFx3, label_B, rngs.stream(key, "dropout")
         )
@@ -214,6 +219,20 @@ def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
     return step
 
 
+def _batch(
+    settings: AdcrnnSettings, clips: Clips, data: _Data, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Segments x_BxTxFx3 of clips drawn by their weights, and their labels."""
+    share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
+    drawn_B = jnp.searchsorted(data.cumulative_U, share_B)
+    clip_B = data.train_U[drawn_B]
+    more_B = clips.frames_U[clip_B] - settings.net.frames
+    first_B, last_B = jnp.minimum(more_B, 0), jnp.maximum(more_B, 0)
+    start_B = jax.random.randint(rngs.stream(key, "start"), (settings.batch_size,), first_B, last_B + 1)
+    x_BxTxFx3 = logmel.segments(clips, clip_B, start_B, settings.net.frames)
+    return logmel.standardise(x_BxTxFx3, data.standard), data.label_U[drawn_B]
+
+
 def _first_centres(settings: AdcrnnSettings, net: nets.BatchNet, params: Any, statistics: Any) -> jax.Array:
     """Zeros [C, D], D being the width of the layer whose centres they are."""
     config = settings.net
@@ -224,49 +243,64 @@ def _first_centres(settings: AdcrnnSettings, net: nets.BatchNet, params: Any, st
     return jnp.zeros((config.classes, layer.shape[-1]), jnp.float32)
 
 
-def _places(segments: Segments, tasks: list[ClipTask]) -> dict[int, np.ndarray]:
-    """Places of each clip's segments, for all clips of the tasks; checks what a task may ask."""
-    places: dict[int, np.ndarray] = {}
+def _check(clips: Clips, tasks: list[ClipTask]) -> None:
+    """Raises for what a task may not ask."""
     for task in tasks:
-        both = np.intersect1d(task.train_U, task.test_U)
+        train_U = np.concatenate([task.train_U, task.norm_U])
+        both = np.intersect1d(train_U, task.test_U)
         if len(both):
             raise LeakError(f"fold {task.fold}: {len(both)} clips train that are predicted, {both[0]} first")
-        for clip in np.concatenate([task.train_U, task.test_U]).tolist():
-            if clip not in places:
-                places[clip] = np.flatnonzero(segments.clip_N == clip)
-                if not len(places[clip]):
-                    raise UserError(f"clip {clip} has no segments")
-    return places
+        for clip in np.concatenate([train_U, task.test_U]).tolist():
+            if not 0 <= clip < len(clips.frames_U):
+                raise UserError(f"fold {task.fold}: there is no clip {clip}, there are {len(clips.frames_U)}")
 
 
-def _stack(segments: Segments, tasks: list[ClipTask], places: dict[int, np.ndarray]) -> _Data:
+def _padded(clips: Clips) -> Clips:
+    """The clips with further frames, and further clips of no frames, that nobody asks for."""
+    frames = _rounded(len(clips.x_LxFx3), 8192) - len(clips.x_LxFx3)
+    more = _rounded(len(clips.frames_U), 256) - len(clips.frames_U)
+    return Clips(
+        np.pad(clips.x_LxFx3, ((0, frames), (0, 0), (0, 0))),
+        np.pad(clips.first_U, (0, more)),
+        np.pad(clips.frames_U, (0, more)),
+    )
+
+
+def _segments(clips: Clips, task: ClipTask, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The segments to predict: places of their clips in the task's `test_U`, and their first frames."""
+    starts_U = [logmel.starts(count, length) for count in clips.frames_U[task.test_U].tolist()]
+    place_N = np.repeat(np.arange(len(starts_U)), [len(starts_N) for starts_N in starts_U])
+    return place_N, np.concatenate(starts_U)
+
+
+def _stack(clips: Clips, tasks: list[ClipTask], length: int) -> _Data:
     """The tasks' data, padded to common lengths; padding is never drawn and its predictions are cut off."""
-    each = [_task_data(segments, task, places) for task in tasks]
-    train = _rounded(max(len(own.train_R) for own in each), 256)
-    test = _rounded(max(len(own.test_R) for own in each), _PREDICTED)
+    each = [_task_data(clips, task, length) for task in tasks]
+    train = _rounded(max(len(own.train_U) for own in each), 256)
+    test = _rounded(max(len(own.test_N) for own in each), _PREDICTED)
 
     def padded(own: _Data) -> _Data:
-        more, rest = train - len(own.train_R), test - len(own.test_R)
+        more, rest = train - len(own.train_U), test - len(own.test_N)
         return own._replace(
-            train_R=np.pad(own.train_R, (0, more)).astype(np.int32),
-            label_R=np.pad(own.label_R, (0, more)).astype(np.int32),
-            cumulative_R=np.pad(own.cumulative_R, (0, more), constant_values=2).astype(np.float32),
-            test_R=np.pad(own.test_R, (0, rest)).astype(np.int32),
+            train_U=np.pad(own.train_U, (0, more)).astype(np.int32),
+            label_U=np.pad(own.label_U, (0, more)).astype(np.int32),
+            cumulative_U=np.pad(own.cumulative_U, (0, more), constant_values=2).astype(np.float32),
+            test_N=np.pad(own.test_N, (0, rest)).astype(np.int32),
+            start_N=np.pad(own.start_N, (0, rest)).astype(np.int32),
         )
 
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(padded, each))
 
 
-def _task_data(segments: Segments, task: ClipTask, places: dict[int, np.ndarray]) -> _Data:
-    train = [places[clip] for clip in task.train_U.tolist()]
-    lengths_U = [len(rows) for rows in train]
-    train_R, weight_R = np.concatenate(train), np.repeat(task.weight_U, lengths_U)
+def _task_data(clips: Clips, task: ClipTask, length: int) -> _Data:
+    place_N, start_N = _segments(clips, task, length)
     return _Data(
-        train_R=train_R,
-        label_R=np.repeat(task.label_U, lengths_U),
-        cumulative_R=np.append(np.cumsum(weight_R / weight_R.sum())[:-1], 1.0),
-        standard=logmel.fit(segments, np.unique(train_R[weight_R > 0])),
-        test_R=np.concatenate([places[clip] for clip in task.test_U.tolist()]),
+        train_U=task.train_U,
+        label_U=task.label_U,
+        cumulative_U=np.append(np.cumsum(task.weight_U / task.weight_U.sum())[:-1], 1.0),
+        standard=logmel.fit(clips, np.unique(task.norm_U)),
+        test_N=task.test_U[place_N],
+        start_N=start_N,
         key=jax.random.fold_in(rngs.stream(jax.random.key(task.seed), "adcrnn"), task.fold),
     )
 

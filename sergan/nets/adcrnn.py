@@ -74,7 +74,7 @@ VARIANTS["acrnn_2d"] = {**VARIANTS["acrnn_3d"], "channels": 1}
 
 # Fewer maps and units in the same layers: for a CPU, and to see that everything runs.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"first": 16, "maps": 32, "linear": 64, "units": 64},
+    "small": {"first": 24, "maps": 48, "linear": 96, "units": 96},
     "tiny": {"first": 2, "maps": 2, "linear": 4, "units": 4},
 }
 
@@ -128,13 +128,16 @@ class Adcrnn(nn.Module):
         conv = partial(Convolution, kernel=config.kernel, precision=config.precision)
         dilated = partial(conv, dilation=config.dilation, padding="SAME")
         first = conv(config.first, dilation=1, padding=config.first_padding, name="first")
-        h = pooled = max_pool(act(first(x)), config.pool)
+        h = act(max_pool(first(x), config.pool))  # the largest value stays so under leaky ReLU
+        beside: Any = 0.0
         for i in range(config.convolutions):
-            h = dilated(config.maps, name=f"conv_{i}")(h)
+            both = (
+                config.skip and i == 0
+            )  # the skip connection's convolution sees the same and is made with it
+            h = dilated(config.maps * (1 + both), name=f"conv_{i}")(h)
+            h, beside = jnp.split(h, 2, axis=-1) if both else (h, beside)
             h = norm(name=f"conv_norm_{i}")(h) if config.convolution_norm else h
-            if config.skip and i == config.convolutions - 1:
-                h = h + dilated(config.maps, name="skip")(pooled)
-            h = act(h)
+            h = act(h + beside if i == config.convolutions - 1 else h)
         return h
 
     def _recurrent(self, x_TxBxD: jax.Array, dilation: int, name: str) -> jax.Array:

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+_UNROLLED = 4  # steps in a turn of the loops over time
+
 
 class DilatedLSTM(nn.Module):
     """An LSTM whose state at t comes from t - dilation (Chang et al. 2017).
@@ -53,7 +55,7 @@ def _run(gates_TxBxG, recurrent_HxG, precision):
         h = o * jnp.tanh(cell)
         return (cell, h), (h, cell, jnp.concatenate([i, f, g, o], axis=-1))
 
-    return jax.lax.scan(step, (zeros, zeros), gates_TxBxG)[1]
+    return jax.lax.scan(step, (zeros, zeros), gates_TxBxG, unroll=_UNROLLED)[1]
 
 
 def _lstm_forward(gates_TxBxG, recurrent_HxG, precision):
@@ -66,19 +68,21 @@ def _lstm_backward(precision, kept, slope_TxBxH):
     before_TxBxH = jnp.pad(cell_TxBxH[:-1], ((1, 0), (0, 0), (0, 0)))
     zeros = jnp.zeros_like(slope_TxBxH[0])
 
+    i, f, g, o = jnp.split(open_TxBxG, 4, axis=-1)
+    squashed = jnp.tanh(cell_TxBxH)
+    of_cell = jnp.concatenate([g * i * (1 - i), before_TxBxH * f * (1 - f), i * (1 - g**2)], axis=-1)
+
     def step(state, own):
         slope_cell, slope_h = state
-        slope, cell, before, opened = own
-        i, f, g, o = jnp.split(opened, 4, axis=-1)
-        slope_h, squashed = slope_h + slope, jnp.tanh(cell)
-        slope_cell = slope_cell + slope_h * o * (1 - squashed**2)
-        to_i, to_f = slope_cell * g * i * (1 - i), slope_cell * before * f * (1 - f)
-        to_g, to_o = slope_cell * i * (1 - g**2), slope_h * squashed * o * (1 - o)
-        given = jnp.concatenate([to_i, to_f, to_g, to_o], axis=-1)
-        return (slope_cell * f, jnp.matmul(given, recurrent_HxG.T, precision=precision)), given
+        slope, to_cell, to_output, forget, of_cell = own
+        slope_h = slope_h + slope
+        slope_cell = slope_cell + slope_h * to_cell
+        given = jnp.concatenate([jnp.tile(slope_cell, 3) * of_cell, slope_h * to_output], axis=-1)
+        return (slope_cell * forget, jnp.matmul(given, turned_GxH, precision=precision)), given
 
-    steps = (slope_TxBxH, cell_TxBxH, before_TxBxH, open_TxBxG)
-    slope_gates_TxBxG = jax.lax.scan(step, (zeros, zeros), steps, reverse=True)[1]
+    turned_GxH = recurrent_HxG.T
+    steps = (slope_TxBxH, o * (1 - squashed**2), squashed * o * (1 - o), f, of_cell)
+    slope_gates_TxBxG = jax.lax.scan(step, (zeros, zeros), steps, reverse=True, unroll=_UNROLLED)[1]
     slope_recurrent_HxG = jnp.einsum("tbh,tbg->hg", h_TxBxH[:-1], slope_gates_TxBxG[1:], precision=precision)
     return slope_gates_TxBxG, slope_recurrent_HxG
 

@@ -32,10 +32,10 @@ NET = nets.AdcrnnConfig(
 
 
 @pytest.fixture(scope="module")
-def segments():
-    """Segments of 1 s of twenty clips, so that each has several."""
-    clips = [read_audio(path) for path in PATHS]
-    return logmel.cut(logmel.extract(clips, [path.stem for path in PATHS]), FRAMES)
+def clips():
+    """Twenty clips, of which each has several segments of 1 s."""
+    recordings = [read_audio(path) for path in PATHS]
+    return logmel.join(logmel.extract(recordings, [path.stem for path in PATHS]))
 
 
 def settings(steps=50, **more):
@@ -45,14 +45,14 @@ def settings(steps=50, **more):
 def task(test, fold=0, seed=0, train=None, label=None):
     train = np.setdiff1d(np.arange(20), test) if train is None else train
     label = AROUSED[train] if label is None else label
-    return ClipTask(train, label, np.ones(len(train)), np.asarray(test), fold, seed)
+    return ClipTask(train, label, np.ones(len(train)), train, np.asarray(test), fold, seed)
 
 
 HALVES = [np.arange(0, 20, 2), np.arange(1, 20, 2)]
 
 
-def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(segments):
-    answers = adcrnn.fit_predict(settings(100), segments, [task(half) for half in HALVES])
+def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
+    answers = adcrnn.fit_predict(settings(100), clips, [task(half) for half in HALVES])
     right = np.concatenate([a.label_R == AROUSED[half] for a, half in zip(answers, HALVES, strict=True)])
     assert right.mean() >= 0.75
     for answer in answers:
@@ -60,27 +60,27 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(segments):
         np.testing.assert_allclose(answer.probability_RxC.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_task_alone_equals_itself_among_others(segments):
+def test_a_task_alone_equals_itself_among_others(clips):
     tasks = [task(HALVES[0]), task(HALVES[1][:4], fold=1), task(HALVES[0], seed=1, train=HALVES[1][:6])]
-    alone = adcrnn.fit_predict(settings(5), segments, tasks, together=1)
-    batched = adcrnn.fit_predict(settings(5), segments, tasks, together=2)
+    alone = adcrnn.fit_predict(settings(5), clips, tasks, together=1)
+    batched = adcrnn.fit_predict(settings(5), clips, tasks, together=2)
     assert len(alone) == len(batched) == 3
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
     assert not np.allclose(alone[0].probability_RxC, alone[2].probability_RxC, atol=1e-2)
 
 
-def test_answers_follow_the_order_in_which_clips_are_asked(segments):
+def test_answers_follow_the_order_in_which_clips_are_asked(clips):
     turned = HALVES[0][::-1]
-    one, other = adcrnn.fit_predict(settings(5), segments, [task(HALVES[0]), task(turned)])
+    one, other = adcrnn.fit_predict(settings(5), clips, [task(HALVES[0]), task(turned)])
     np.testing.assert_allclose(one.probability_RxC[::-1], other.probability_RxC, atol=1e-5)
 
 
-def test_nothing_of_the_predicted_clips_reaches_training(segments):
-    spoilt = segments._replace(x_NxTxFx3=segments.x_NxTxFx3.copy())
-    spoilt.x_NxTxFx3[np.isin(segments.clip_N, HALVES[0][1:])] = 50.0
+def test_nothing_of_the_predicted_clips_reaches_training(clips):
+    spoilt = clips._replace(x_LxFx3=clips.x_LxFx3.copy())
+    spoilt.x_LxFx3[np.isin(np.repeat(np.arange(20), clips.frames_U), HALVES[0][1:])] = 50.0
     clean, beside = (
-        adcrnn.fit_predict(settings(5), given, [task(HALVES[0])])[0] for given in (segments, spoilt)
+        adcrnn.fit_predict(settings(5), given, [task(HALVES[0])])[0] for given in (clips, spoilt)
     )
     np.testing.assert_array_equal(clean.probability_RxC[0], beside.probability_RxC[0])
 
@@ -99,19 +99,18 @@ def linear_net():
 @pytest.mark.parametrize(
     ("loss", "added", "layer"), [(k, *(v or (None, ""))) for k, v in adcrnn.LOSSES.items()]
 )
-def test_a_step_adds_its_loss_on_its_layer_and_moves_that_layers_centres(segments, loss, added, layer):
+def test_a_step_adds_its_loss_on_its_layer_and_moves_that_layers_centres(clips, loss, added, layer):
     given, net = settings(1, loss=loss, center_weight=0.5, center_rate=1.0), linear_net()
     params, _ = net.init(None)
     centre = adcrnn._first_centres(given, net, params, {})
     assert centre.shape == (2, 2 if layer == "logits" else 3)
-    own = _data(segments)
+    own = _data(clips)
     state = adcrnn._State(params, {}, adam.init(params), centre + 0.3)
     step = jax.jit(adcrnn._make_step(given, net))
-    after = step(segments.x_NxTxFx3, segments.frames_N, own, jnp.asarray(0), state)
-    rows, label = _drawn(own, given.batch_size)
+    after = step(clips, own, jnp.asarray(0), state)
+    x, label = adcrnn._batch(given, clips, own, jax.random.fold_in(rngs.stream(own.key, "train"), 0))
 
     def total(params):
-        x = logmel.standardise(segments.x_NxTxFx3[rows], segments.frames_N[rows], own.standard)
         out, _ = net.apply(params, {}, x)
         each = -jax.nn.log_softmax(out.logits_BxC)[jnp.arange(len(label)), label]
         features = out.logits_BxC if layer == "logits" else out.embedding_BxD
@@ -128,41 +127,55 @@ def test_a_step_adds_its_loss_on_its_layer_and_moves_that_layers_centres(segment
     )
 
 
-def _data(segments):
-    one = task(HALVES[0])
-    data = adcrnn._stack(segments, [one], adcrnn._places(segments, [one]))
+def _data(clips):
+    data = adcrnn._stack(clips, [task(HALVES[0])], FRAMES)
     return jax.tree.map(lambda leaf: leaf[0], data)
 
 
-def _drawn(data, count):
-    """Rows and labels of the first step, by the streams that it names."""
-    key = jax.random.fold_in(rngs.stream(data.key, "train"), 0)
-    drawn = np.searchsorted(data.cumulative_R, jax.random.uniform(rngs.stream(key, "batch"), (count,)))
-    return np.asarray(data.train_R)[drawn], np.asarray(data.label_R)[drawn]
+def test_a_batch_has_clips_by_weight_and_any_part_of_them(clips):
+    """Clip 1 twice as often as clip 3, whatever their lengths; of the short clip 0 all, anywhere."""
+    frames = [
+        np.full((n, 2, 3), n, np.float32) + np.arange(n)[:, None, None] / 1000 for n in (60, 250, 9, 150)
+    ]
+    known, given = logmel.join(frames), settings(batch_size=4000)
+    asked = ClipTask(
+        np.array([0, 1, 3]), np.array([0, 1, 0]), np.array([1, 2, 1]), np.array([0]), np.array([2]), 0, 0
+    )
+    data = jax.tree.map(lambda leaf: leaf[0], adcrnn._stack(known, [asked], FRAMES))
+    data = data._replace(standard=logmel.Standard(jnp.zeros((2, 3)), jnp.ones((2, 3))))
+    x, label = adcrnn._batch(given, jax.tree.map(jnp.asarray, known), data, jax.random.key(0))
+    x = np.asarray(x)[:, :, 0, 0]
+    clip = x.max(axis=1).astype(int)
+    assert set(clip.tolist()) == {60, 250, 150}
+    np.testing.assert_array_equal(label, clip == 250)
+    np.testing.assert_allclose([(clip == n).mean() for n in (60, 250, 150)], [0.25, 0.5, 0.25], atol=0.03)
+    for n in (250, 150):
+        starts = np.round(1000 * (x[clip == n][:, 0] - n)).astype(int)
+        assert starts.min() == 0 and starts.max() == n - FRAMES and len(set(starts.tolist())) > 0.9 * (n - 99)
+    short = x[clip == 60] > 0
+    assert (short.sum(axis=1) == 60).all() and set(short.argmax(axis=1).tolist()) == set(range(41))
 
 
-def test_an_unknown_loss_is_refused(segments):
+def test_an_unknown_loss_is_refused(clips):
     with pytest.raises(UserError, match="'L_f9' is none of L_f1, L_f2, L_f3, L_f4"):
-        adcrnn.fit_predict(settings(loss="L_f9"), segments, [task(HALVES[0])])
+        adcrnn.fit_predict(settings(loss="L_f9"), clips, [task(HALVES[0])])
 
 
-def test_a_clip_without_weight_does_not_train(segments):
-    """Neither drawn nor part of the standardisation."""
+def test_a_clip_without_weight_does_not_train(clips):
     few, all_of_them = HALVES[1][:6], HALVES[1]
-    weighted = ClipTask(all_of_them, AROUSED[all_of_them], (np.arange(10) < 6).astype(float), HALVES[0], 0, 0)
-    one, other = adcrnn.fit_predict(settings(5), segments, [task(HALVES[0], train=few), weighted])
+    weight = (np.arange(10) < 6).astype(float)
+    weighted = ClipTask(all_of_them, AROUSED[all_of_them], weight, few, HALVES[0], 0, 0)
+    one, other = adcrnn.fit_predict(settings(5), clips, [task(HALVES[0], train=few), weighted])
     np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-5)
 
 
-def test_a_clip_that_trains_is_not_predicted_and_an_unknown_one_is_refused(segments):
+def test_a_clip_that_trains_is_not_predicted_and_an_unknown_one_is_refused(clips):
     with pytest.raises(LeakError, match="fold 3: 1 clips train that are predicted, 5 first"):
-        adcrnn.fit_predict(settings(), segments, [task(np.arange(6), fold=3, train=np.arange(5, 20))])
-    with pytest.raises(UserError, match="clip 20 has no segments"):
-        adcrnn.fit_predict(settings(), segments, [task(np.array([20]))])
+        adcrnn.fit_predict(settings(), clips, [task(np.arange(6), fold=3, train=np.arange(5, 20))])
+    with pytest.raises(UserError, match="fold 0: there is no clip 20, there are 20"):
+        adcrnn.fit_predict(settings(), clips, [task(np.array([20]))])
 
 
-def test_training_that_diverged_is_an_error(segments):
-    one = task(HALVES[0])
-    places = adcrnn._places(segments, [one])
+def test_training_that_diverged_is_an_error():
     with pytest.raises(UserError, match="fold 0, seed 0 diverged"):
-        adcrnn._answer(one, places, np.full((len(segments.clip_N), 2), np.nan))
+        adcrnn._answer(task(HALVES[0]), np.arange(10), np.full((10, 2), np.nan))

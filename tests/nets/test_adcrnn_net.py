@@ -134,6 +134,24 @@ def test_attention_sums_to_1_and_differs_between_moments(variant):
     assert weight.std(axis=1).min() > 1e-4
 
 
+def test_the_skip_is_added_before_the_last_activation():
+    """Without weights it is no skip; alone before the last activation it gives what one convolution does."""
+    params, statistics, apply = made(convolutions=2)
+    none = {**params, "conv_0": jax.tree.map(lambda leaf: leaf.at[..., 4:].set(0), params["conv_0"])}
+    plain = {**params, "conv_0": jax.tree.map(lambda leaf: leaf[..., :4], params["conv_0"])}
+    without = made(convolutions=2, skip=False)[2](plain, statistics, segments())[0]
+    np.testing.assert_allclose(
+        apply(none, statistics, segments())[0].logits_BxC, without.logits_BxC, atol=1e-5
+    )
+    alone = {**params, "conv_1": jax.tree.map(jnp.zeros_like, params["conv_1"])}
+    one = {**params, "conv_0": jax.tree.map(lambda leaf: leaf[..., 4:], params["conv_0"])}
+    one.pop("conv_1")
+    direct = made(convolutions=1, skip=False)[2](one, statistics, segments())[0]
+    np.testing.assert_allclose(
+        apply(alone, statistics, segments())[0].logits_BxC, direct.logits_BxC, atol=1e-5
+    )
+
+
 def count(tree):
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
@@ -156,7 +174,8 @@ def test_the_papers_sizes():
 def test_variants_differ_where_the_papers_do():
     kinds = {name: nets.build_adcrnn(config(name)) for name in nets.VARIANTS}
     params = {name: jax.eval_shape(net.init, jax.random.key(0)) for name, net in kinds.items()}
-    assert "skip" in params["adcrnn"][0] and "skip" not in params["acrnn_3d"][0]
+    maps = {name: params[name][0]["conv_0"]["kernel"].shape[-1] for name in nets.VARIANTS}
+    assert (maps["adcrnn"], maps["adrnn"], maps["acrnn_3d"]) == (8, 8, 4)  # with the skip connection's
     assert "conv_norm_0" in params["adrnn"][1] and "conv_norm_0" not in params["adcrnn"][1]
     assert "lstm_0_backward" in params["acrnn_3d"][0] and "lstm_1" in params["adcrnn"][0]
     assert params["acrnn_2d"][0]["first"]["kernel"].shape[2] == 1
