@@ -17,6 +17,7 @@ from sergan.errors import UserError
 from sergan.methods import METHODS
 
 _WORDS = ("normalisation", "arm", "emotion")
+_COLUMNS = (*_WORDS, "fold", "seed", "point")
 
 
 def measure(study: Study, run: epath.Path) -> None:
@@ -39,12 +40,22 @@ def measure(study: Study, run: epath.Path) -> None:
         for number, (path, job) in enumerate(mine):
             if not path.exists():
                 lines = [line for fold in study.folds for line in _fold(study, generators, job, fold)]
-                writers.write_frame(path, pd.DataFrame(lines, columns=None if lines else list(_WORDS)))
+                writers.write_frame(path, part(lines))
             progress(number + 1)
     hosts.meet("measured")
     if hosts.first() and paths:
-        frames = [writers.read_frame(path, _WORDS) for path in paths]
-        writers.write_frame(run / "quality.csv", pd.concat(frames))
+        writers.write_frame(run / "quality.csv", joined(paths))
+
+
+def part(lines: list[dict[str, object]]) -> pd.DataFrame:
+    """Lines of quality.csv as a frame, which has its first columns even without lines."""
+    return pd.DataFrame(lines, columns=None if lines else list(_COLUMNS))
+
+
+def joined(paths: list[epath.Path]) -> pd.DataFrame:
+    """The parts of quality.csv as one; those without lines would make fractions of whole numbers."""
+    frames = [writers.read_frame(path, _WORDS) for path in paths]
+    return pd.concat([frame for frame in frames if len(frame)] or [part([])])
 
 
 def _fold(study: Study, generators: Generators, job: Job, fold: folds.Fold) -> list[dict[str, object]]:

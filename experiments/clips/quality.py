@@ -1,15 +1,13 @@
 """How near made clips are to real ones, by emotion and fold, in the statistics of their Mel spectrograms."""
 
 import numpy as np
-import pandas as pd
 from etils import epath
 
 from experiments.clips import make
 from experiments.clips.classify import NORMALISATION
 from experiments.clips.study import Study
+from experiments.quality import joined, part
 from sergan import distances, folds, logmel, writers
-
-_WORDS = ("normalisation", "arm", "emotion")
 
 
 def measure(study: Study, run: epath.Path) -> None:
@@ -25,11 +23,10 @@ def measure(study: Study, run: epath.Path) -> None:
         for number, (path, (arm, seed)) in enumerate(zip(paths, jobs, strict=True)):
             if not path.exists():
                 each = [_fold(study, run, x_UxD, fold, arm, seed) for fold in study.folds]
-                writers.write_frame(path, pd.DataFrame([line for lines in each for line in lines]))
+                writers.write_frame(path, part([line for lines in each for line in lines]))
             progress(number + 1)
     if paths:
-        frames = [writers.read_frame(path, _WORDS) for path in paths]
-        writers.write_frame(run / "quality.csv", pd.concat(frames))
+        writers.write_frame(run / "quality.csv", joined(paths))
 
 
 def statistics(spectrograms: list[np.ndarray]) -> np.ndarray:

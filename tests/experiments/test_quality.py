@@ -1,6 +1,7 @@
 """Quality of synthetic rows, where it is known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from etils import epath
 
 from configs.emodb_study import get_config
 from experiments import quality, study
-from sergan import writers
+from experiments.clips import quality as clips_quality
+from sergan import logmel, writers
+from sergan.run_folder import Missing, Run
 
 
 @pytest.fixture
@@ -45,3 +48,34 @@ def test_what_is_measured_is_kept(made, tmp_path):
     stamps = [path.stat().st_mtime_ns for path in kept]
     assert len(kept) == 2 and measured(made, tmp_path).equals(first)
     assert [path.stat().st_mtime_ns for path in kept] == stamps
+
+
+def poor(made, *arms):
+    """Of one row of a class from each speaker SMOTE makes nothing."""
+    config = made.config
+    config.arms, config.amount = arms, 1.0
+    few = np.arange(0, len(made.label_U), 8)
+    return study.assemble(config, made.corpus.select(few), made.source)
+
+
+def test_an_arm_that_makes_no_rows_leaves_the_whole_numbers_of_the_others(made, tmp_path):
+    measured(poor(made, "smote", "duplicate"), tmp_path)
+    table = Run(epath.Path(tmp_path)).quality
+    assert set(table.arm) == {"duplicate"} and set(table.fold) == {0, 1, 2, 3}
+
+
+def test_rows_that_nothing_made_are_a_file_without_rows(made, tmp_path):
+    measured(poor(made, "smote"), tmp_path)
+    run = Run(epath.Path(tmp_path))
+    assert list(run.quality) == ["normalisation", "arm", "emotion", "fold", "seed", "point"]
+    with pytest.raises(Missing, match=r"quality\.csv is not there yet"):
+        run.need("quality")
+
+
+def test_clips_that_nothing_made_are_a_file_without_rows(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(logmel, "extract", lambda *_: [np.zeros((4, 5, 3))])
+    monkeypatch.setattr(clips_quality, "_fold", lambda *_: [])
+    config = SimpleNamespace(sound=SimpleNamespace(seeds=2))
+    there = SimpleNamespace(config=config, clips=None, corpus=toy, arms=("time_shift",), folds=[None])
+    clips_quality.measure(there, epath.Path(tmp_path))
+    assert Run(epath.Path(tmp_path)).quality.empty
