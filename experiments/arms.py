@@ -118,6 +118,12 @@ def bench(
     return Bench(study, fold, x_NxD, synthetic._replace(x_KxNxD=view_KxNxD))
 
 
+def can_make(study: Study, arm: str, fold: Fold, amount: float) -> bool:
+    """Whether S has rows enough for `amount` sets of a fold; it always has for arms that take none of it."""
+    of_source = arm in augment.OF_SOURCE or (arm in METHODS and arm not in adversarial.KINDS)
+    return not of_source or study.per_class(fold, amount) <= len(folds.source_rows(fold, study.source))
+
+
 def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Task]]) -> list[Answer]:
     """What a classifier answers to tasks on `benches`; settings of one structure train as one program."""
     structures = dict.fromkeys(setting.structure for setting, _ in asked)

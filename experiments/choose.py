@@ -13,7 +13,7 @@ import pandas as pd
 from etils import epath
 
 from experiments import hosts
-from experiments.arms import Bench, answers, bench
+from experiments.arms import Bench, answers, bench, can_make
 from experiments.holes import Holes
 from experiments.settings import CLASSIFIERS, Setting, grid
 from experiments.study import Study
@@ -71,11 +71,16 @@ def _path(run: epath.Path, normalisation: str, arm: str) -> epath.Path:
 
 
 def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Fold, Setting, float]]:
-    """Each classifier's and fold's best setting with its inner UAR; none where an arm has no trials."""
+    """Each classifier's and fold's best setting with its inner UAR; none where an arm has no trials.
+
+    Inner folds train on fewer rows: of a setting that they could try the fold itself may need too many of S.
+    """
     for classifier in CLASSIFIERS:
         settings = grid(study.config, arm, classifier, len(study.points))
         for fold in study.folds:
+            can_S = [can_make(study, arm, fold, setting.amount) for setting in settings]
             uar_S = inner_uar(trials[trials.classifier == classifier], fold, study.inner, len(settings))
+            uar_S = np.where(can_S, uar_S, np.nan)
             if not np.isnan(uar_S).all():
                 best = int(np.nanargmax(uar_S))  # of equals the first, which has the fewest rows
                 yield classifier, fold, settings[best], float(uar_S[best])
@@ -88,7 +93,7 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
       trials: fold, speaker, truth, setting, hits, total.
       fold: the fold that chooses.
       inner: all inner folds.
-      count: how many settings there are; one without trials is NaN.
+      count: how many settings there are; one with trials of fewer folds and speakers than another is NaN.
     """
     counts = np.zeros(len(trials), bool)
     for trial in inner:
@@ -96,7 +101,9 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
             tests_them = np.isin(fold.test_R, trial.test_R).any()  # not so on a target's development rows
             others = ~trials.speaker.isin(fold.held_out) if tests_them else True
             counts |= (trials.fold == trial.index) & others
-    return _uar(trials[counts], count)
+    trials = trials[counts]
+    places = trials[["setting", "fold", "speaker"]].drop_duplicates()["setting"].value_counts()
+    return _uar(trials[trials.setting.isin(places[places == places.max()].index)], count)
 
 
 def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:

@@ -195,6 +195,7 @@ ARMS: dict[str, Callable[[Given, np.random.Generator], Synthetic]] = {
     "coral": coral,
     "gaussian": gaussian,
 }
+OF_SOURCE = ("moments", "coral")  # make of each source row at most one of each class
 
 
 def shrunk(x_NxD: np.ndarray) -> Shrunk:

@@ -1,5 +1,7 @@
 """Choices on inner folds: what they are made from, and what they never see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,6 +172,28 @@ def test_a_fold_s_choice_counts_only_what_was_trained_without_its_speaker(made):
     frame = trials(made, lambda fold, speaker: 0 if "s1" in fold.held_out else 10)
     np.testing.assert_allclose(choose.inner_uar(frame, made.folds[0], made.inner, 2), [0.5, 0.0])
     np.testing.assert_allclose(choose.inner_uar(frame, made.folds[1], made.inner, 2), [0.5, 2 / 3])
+
+
+def test_settings_are_compared_on_the_same_folds_and_speakers(made):
+    """Setting 1 is perfect but could not run in one inner fold."""
+    frame = trials(made, lambda fold, speaker: 10)
+    lost = [fold.index for fold in made.inner if set(fold.held_out) == {"s1", "s2"}]
+    frame = frame[~((frame.setting == 1) & frame.fold.isin(lost))]
+    np.testing.assert_allclose(choose.inner_uar(frame, made.folds[1], made.inner, 2), [0.5, np.nan])
+    np.testing.assert_allclose(choose.inner_uar(frame, made.folds[2], made.inner, 2), [0.5, 1])
+
+
+@pytest.mark.parametrize(("arm", "amount"), [("moments", 1.0), ("wdiv", 1.0), ("adan", 2.0), ("noise", 2.0)])
+def test_no_fold_chooses_more_sets_than_its_source_has_rows_for(made, arm, amount):
+    """Two sets are 32 rows of each class in an inner fold and 48 in an outer one; S has 40."""
+    made.config.amount, made.config.choice.amounts = 1.0, (1.0, 2.0)
+    source = replace(made.source.select(slice(0, 40)), speakers_U=np.full(40, "other"))
+    short = study.assemble(made.config, made.corpus, source)
+    settings = grid(short.config, arm, "svm")
+    frame = trials(short, lambda *_: 10).drop(columns="setting").drop_duplicates()
+    frames = [frame.assign(setting=i, hits=3 * s.amount) for i, s in enumerate(settings)]
+    found = choose._best(short, arm, pd.concat(frames).assign(classifier="svm"))
+    assert [setting.amount for _, _, setting, _ in found] == [amount] * 4
 
 
 def test_choices_are_the_best_inner_settings_and_are_kept(made, tmp_path):
