@@ -33,6 +33,7 @@ _CURVE = (
 )
 _SHORT = 8  # letters of a classifier's name that leave room for the columns beside it
 _SEEN = "At fixed settings, seen on the test folds: not to be chosen from."
+_LARGEST = " Two arms are compared at the largest number of sets that both have."
 _POINTS = (
     "These points are seen on the test folds: they show what the settings do, and no point of them may be "
     "chosen."
@@ -68,6 +69,7 @@ def results(run: Run) -> str:
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
     if (pairs := _contrasts(run)) is not None and len(pairs):
         note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
+        note += "" if chosen or comparison.curve(everything).empty else _LARGEST
         note += sweep.counting_note(run)
         table = cells.contrasts(comparison.in_order(pairs.assign(arm=pairs["b"])))
         parts.append(page.table(*table, note, cells.firsts(table, 2)))

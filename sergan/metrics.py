@@ -135,24 +135,29 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
 def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Each arm `real+wdiv`, or else `real+gan`, against every other one with real rows, as in `results`.
 
-    Of arms at several amounts only those chosen on inner folds are compared. Columns: a, b, classifier,
-    point, normalisation, delta, delta_low, delta_high, p_value; p values are Holm-corrected over the table.
+    Where amounts were chosen on inner folds only such rows are compared, else those of the largest amount
+    that both arms have. Columns: a, b, classifier, point, normalisation, delta, delta_low, delta_high,
+    p_value; p values are Holm-corrected over the table.
     """
     tallies = _tallies(predictions, classes_of(predictions))
     weight_RxS = draw_speakers(predictions["speaker"].nunique(), replicates, seed)
     chosen = any(math.isnan(cell.amount) for cell in tallies)
     kept = {c: t for c, t in tallies.items() if math.isnan(c.amount) == chosen and c.arm.startswith("real+")}
     main = next((arm for arm in ("real+wdiv", "real+gan") if any(c.arm == arm for c in kept)), "")
-    rows = []
+    pairs: dict[tuple[Cell, str], tuple[Cell, Cell]] = {}
     for a, b in itertools.permutations(kept, 2):
         same = a._replace(arm="", amount=0.0) == b._replace(arm="", amount=0.0)
         if a.arm == main != b.arm and same and (chosen or a.amount == b.amount):
-            found = _comparison(kept[a], kept[b], weight_RxS, seed)
-            rows.append(
-                {"a": a.arm, "b": b.arm, "classifier": a.classifier, "point": a.point}
-                | {"normalisation": a.normalisation}
-                | {name.replace("delta_uar", "delta"): value for name, value in found.items()}
-            )
+            key = (a._replace(amount=0.0), b.arm)
+            pairs[key] = max(pairs.get(key, (a, b)), (a, b), key=lambda pair: pair[0].amount)
+    rows = []
+    for a, b in pairs.values():
+        found = _comparison(kept[a], kept[b], weight_RxS, seed)
+        rows.append(
+            {"a": a.arm, "b": b.arm, "classifier": a.classifier, "point": a.point}
+            | {"normalisation": a.normalisation}
+            | {name.replace("delta_uar", "delta"): value for name, value in found.items()}
+        )
     table = pd.DataFrame(rows, columns=list(CONTRASTS))
     table["p_value"] = holm(table["p_value"].to_numpy(float))
     return table

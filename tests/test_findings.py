@@ -264,6 +264,15 @@ def test_synthetic_rows_alone_are_told_from_what_was_chosen(page):
     assert "Synthetic rows alone" in text[text.index("real+wdiv minus real+gan") :]
 
 
+def test_arms_against_each_other_say_at_which_of_several_amounts(page, part):
+    def fixed(frame):
+        return frame[frame["amount"].notna()]
+
+    words = "at the largest number of sets that both have"
+    assert words not in page.sections["Results"]
+    assert words in part("results.csv", "contrasts.csv", results=fixed).sections["Results"]
+
+
 def test_the_answer_names_arms_by_their_intervals_only(study, page):
     text = page.sections["The answer"]
     for row in rows_of(study, amount=None).query("arm != 'real'").to_dict("records"):

@@ -277,6 +277,18 @@ def test_contrasts_are_the_main_arm_against_the_others_with_real_rows():
     assert (table.delta_low[0], table.delta_high[0]) == (as_result.delta_low, as_result.delta_high)
 
 
+def test_contrasts_without_a_choice_are_of_the_largest_amount_that_both_arms_have():
+    rng = np.random.default_rng(3)
+    rates = {"real+wdiv": 0.9, "real+x": 0.8, "real+few": 0.7}
+    large, small = (make_predictions(rng, rates=rates).assign(amount=amount) for amount in (3.0, 1.0))
+    predictions = pd.concat([large[large.arm != "real+few"], small], ignore_index=True)
+    table = metrics.contrasts(predictions)
+    assert table["b"].tolist() == ["real+x", "real+few"]
+    for delta, part, b in zip(table.delta, (large, small), table.b, strict=True):
+        expected = slow_uar(arm_of(part, "real+wdiv")) - slow_uar(arm_of(part, b))
+        assert delta == pytest.approx(expected, abs=1e-12)
+
+
 def test_contrasts_without_a_second_arm_are_an_empty_table():
     table = metrics.contrasts(make_predictions(np.random.default_rng(2)))
     assert table.empty and list(table.columns) == list(metrics.CONTRASTS)
