@@ -92,19 +92,18 @@ _TRANSFER = ("target_synthetic", "target_source")
 def results(
     rows: pd.DataFrame,
     beside: Mapping[tuple[str, str], tuple[float, float]] | None = None,
-    marks: Mapping[tuple[str, str], str] | None = None,
+    lost: Sequence[tuple[str, str]] = (),
     points: pd.DataFrame | None = None,
 ) -> Cells:
     """The rows of results.csv; sweep points and sets are named only where there are any to tell apart.
 
     Args:
-      rows: those that count.
+      rows: those that count, with `gaps` as in `comparison.with_gaps` where folds are missing.
       beside: published (UAR, WA) in per cent by arm and classifier.
-      marks: said of an arm by normalisation and arm; one without rows gets rows that say so.
+      lost: normalisation and arm of those without rows, which get rows that say so.
       points: the values of the sweep's points, which are then named by them.
     """
-    marks = marks or {}
-    chosen, rows = comparison.has_choice(rows), comparison.with_missing(rows, marks)
+    chosen, rows = comparison.has_choice(rows), comparison.with_missing(rows, lost)
     several = rows["point"].nunique() > 1 or points is not None
     if points is not None:
         rows = comparison.in_order(rows.sort_values("point", kind="stable"))
@@ -116,10 +115,9 @@ def results(
     header += ["Paper: UAR %", "WA %"] * bool(beside)
     lines = []
     for row in rows.to_dict("records"):
-        mark = marks.get((row["normalisation"], row["arm"]), "")
         p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
         cells = [str(row[name]) for name in words]
-        cells[2] += f" ({mark})" * bool(mark)
+        cells[2] += _gaps(row)
         if pd.isna(row["seeds"]):
             lines.append(cells + [""] * (len(header) - len(cells)))
             continue
@@ -138,17 +136,15 @@ def firsts(table: Cells, words: int) -> list[int]:
     return [i for i, start in enumerate(starts) if i == 0 or start != starts[i - 1]]
 
 
-def hole_marks(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """Normalisation and arm -> how much of it could not run; a kind `x` stands for the arms x and real+x."""
-    found: dict[tuple[str, str], set[Any]] = {}
-    arms = set(rows["arm"])
-    for hole in holes:
-        names = {hole["arm"], f"real+{hole['arm']}"} & arms or {hole["arm"]}
-        for arm in names:
-            found.setdefault((hole["normalisation"], arm), set()).add(hole.get("fold"))
-    return {
-        cell: f"could not run in {len(folds)} fold{'s' * (len(folds) != 1)}" for cell, folds in found.items()
-    }
+def lost(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Normalisation and arm of those with holes but no rows; a kind `x` stands for the arms x and real+x."""
+    there, arms = set(zip(rows["normalisation"], rows["arm"], strict=True)), set(rows["arm"])
+    pairs = [
+        (hole["normalisation"], arm)
+        for hole in holes
+        for arm in sorted({hole["arm"], f"real+{hole['arm']}"} & arms) or [hole["arm"]]
+    ]
+    return [pair for pair in dict.fromkeys(pairs) if pair not in there]
 
 
 def holes(lines: Sequence[Mapping[str, Any]]) -> Cells:
@@ -330,6 +326,14 @@ def speakers(frame: pd.DataFrame, arms: pd.DataFrame) -> Cells:
         found = arms.merge(part[[*names, "uar"]], on=names, how="left")
         rows.append([str(speaker), str(part["rows"].max()), *map(percent, found["uar"])])
     return Cells(header, rows, 1)
+
+
+def _gaps(row: Mapping[str, Any]) -> str:
+    """How much of a row is missing, in brackets; empty where nothing is."""
+    if pd.isna(row["seeds"]):
+        return " (could not run)"
+    gaps = row.get("gaps", 0)
+    return f" (could not run in {gaps:.0f} fold{'s' * (gaps != 1)})" if gaps > 0 else ""
 
 
 def _beside(rows: pd.DataFrame, classifiers: Sequence[str]) -> list[str]:

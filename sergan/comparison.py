@@ -108,6 +108,15 @@ def with_missing(rows: pd.DataFrame, cells: Iterable[tuple[str, str]]) -> pd.Dat
     return in_order(pd.concat([rows, pd.DataFrame(lines)], ignore_index=True)) if lines else rows
 
 
+def with_gaps(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Rows of results.csv with `gaps`: folds of which a row has no predictions, or not of all its seeds."""
+    cell = list(metrics.CELL)
+    seeds = predictions.groupby([*cell, "fold"], dropna=False)["seed"].nunique().reset_index()
+    whole = seeds[seeds["seed"] == seeds.groupby(cell, dropna=False)["seed"].transform("max")]
+    gaps = predictions["fold"].nunique() - whole.groupby(cell, dropna=False).size()
+    return rows.merge(gaps.rename("gaps").reset_index(), on=cell, how="left")
+
+
 def verdict(row: Mapping[str, Any]) -> str:
     """better, worse or open: a difference is one only where its paired 95 % interval excludes 0."""
     return "better" if row["delta_low"] > 0 else "worse" if row["delta_high"] < 0 else "open"

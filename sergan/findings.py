@@ -63,7 +63,9 @@ def results(run: Run) -> str:
     points = None if chosen else run.points
     caption += f" {_POINTS}" if points is not None else ""
     beside = _beside(run) if chosen else {}
-    table = cells.results(rows, beside, cells.hole_marks(run.holes, rows), points)
+    if run.predictions is not None:
+        rows = comparison.with_gaps(rows, run.predictions)
+    table = cells.results(rows, beside, cells.lost(run.holes, rows), points)
     long = points is not None or rows["classifier"].str.len().max() > _SHORT
     style = "wrap" if chosen else "dense" if long else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]

@@ -47,21 +47,25 @@ def test_the_paper_stands_beside_the_same_arm_and_classifier():
 
 def test_an_arm_that_could_not_run_at_all_is_a_row_that_says_so():
     rows = pd.DataFrame([result("real"), result("real+x")])
-    gaps = [(arm, fold) for arm in ("x", "y") for fold in (0, 0, 11)]
-    holes = [{"normalisation": "train", "arm": arm, "fold": fold} for arm, fold in gaps]
-    marks = cells.hole_marks(holes, rows)
-    assert marks == {
-        ("train", "real+x"): "could not run in 2 folds",
-        ("train", "y"): "could not run in 2 folds",
-    }
-    table = cells.results(rows, marks=marks)
-    assert [row[2] for row in table.rows] == [
-        "real",
-        "real+x (could not run in 2 folds)",
-        "y (could not run in 2 folds)",
-    ]
+    gaps = [("train", "x"), ("train", "y"), ("speaker", "x"), ("train", "y")]
+    holes = [{"normalisation": normalisation, "arm": arm} for normalisation, arm in gaps]
+    lost = cells.lost(holes, rows)
+    assert lost == [("train", "y"), ("speaker", "real+x")]
+    table = cells.results(rows, lost=lost)
+    assert [row[2] for row in table.rows] == ["real", "real+x", "y (could not run)"]
     assert set(table.rows[2][3:]) == {""}
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_a_row_says_how_many_of_its_own_folds_are_missing():
+    rows = pd.DataFrame(
+        [result("real+x", amount, gaps=gaps) for amount, gaps in ((1.0, 0), (3.0, 1), (9.0, 2))]
+    )
+    assert [row[2] for row in cells.results(rows).rows] == [
+        "real+x",
+        "real+x (could not run in 1 fold)",
+        "real+x (could not run in 2 folds)",
+    ]
 
 
 def test_reasons_that_differ_in_their_numbers_are_one_row():
@@ -110,7 +114,7 @@ def test_lines_of_the_choices_break_between_settings_only():
 
 
 def test_a_hole_does_not_take_the_sets_from_rows_at_fixed_settings():
-    table = cells.results(pd.DataFrame([result("real", 0.0)]), marks={("train", "x"): "could not run"})
+    table = cells.results(pd.DataFrame([result("real", 0.0)]), lost=[("train", "x")])
     assert table.header[3] == "Sets" and table.rows[0][3] == "0"
     assert table.rows[1][2] == "x (could not run)" and set(table.rows[1][3:]) == {""}
 

@@ -121,6 +121,24 @@ def test_an_arm_without_rows_gets_one_for_each_classifier_of_its_normalisation()
     ]
 
 
+def test_a_gap_is_a_fold_without_predictions_of_some_seed():
+    lines = [
+        (arm, amount, fold, seed)
+        for arm in "xy"
+        for amount in (1.0, CHOSEN)
+        for fold in (0, 1, 2)
+        for seed in (0, 1)
+    ]
+    frame = pd.DataFrame(lines, columns=["arm", "amount", "fold", "seed"])
+    frame = frame.assign(classifier="svm", normalisation="train", point=0)
+    y, chosen = frame["arm"] == "y", frame["amount"].isna()
+    lost = (y & chosen & (frame["fold"] == 1)) | (y & ~chosen & (frame["fold"] > 0) & (frame["seed"] == 1))
+    rows = frame.drop_duplicates(["arm", "amount"]).drop(columns=["fold", "seed"])
+    found = comparison.with_gaps(rows, frame[~lost])
+    assert found["gaps"].tolist() == [0, 0, 2, 1]
+    assert found["arm"].tolist() == ["x", "x", "y", "y"]
+
+
 def test_the_answer_to_a_study_says_what_its_intervals_say():
     text = comparison.answer(STUDY)
     assert "SVM, train normalisation: better real+x (+2.0); worse real+noise (-5.0); 1 of 3 cannot" in text
