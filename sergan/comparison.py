@@ -56,6 +56,11 @@ def curve(results: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(order=order).sort_values(["order", "amount"], kind="stable").drop(columns="order")
 
 
+def largest(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows at each arm's largest amount; none that were chosen on inner folds."""
+    return results[results["amount"] == results.groupby("arm")["amount"].transform("max")]
+
+
 def main_arms(arms: list[str]) -> list[str]:
     """The few arms shown in detail: real, W-div and its control, or else the first arms beside real."""
     wanted = [arm for arm in _MAIN if arm in arms]
@@ -125,7 +130,8 @@ def verdict(row: Mapping[str, Any]) -> str:
 def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
     """Does augmentation beat `real`? A sentence on one arm, a paragraph on several or chosen ones.
 
-    A difference is called one only where its paired 95 % interval excludes 0.
+    A difference is called one only where its paired 95 % interval excludes 0. Of several amounts, of which
+    none was chosen, it is about the largest.
     """
     if has_choice(results):
         chosen = counted(results)
@@ -133,10 +139,10 @@ def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
     arms = list(dict.fromkeys(arm for arm in results["arm"] if arm.startswith("real+")))
     if not arms:
         return "No arm with synthetic rows beside the real ones has been tested yet."
+    rows = _with_sets(results[results["arm"].isin(arms)])
     if len(arms) > 1:
-        return _answer_several(results[results["arm"].isin(["real", *arms])], "", contrasts)
-    tested = results[(results["arm"] == arms[0]) & results["delta_low"].notna()]
-    rows = tested.drop_duplicates(["classifier", "normalisation"])
+        return _answer_several(rows, "", contrasts)
+    rows = rows[rows["delta_low"].notna()].drop_duplicates(GROUP)
     if rows.empty:
         return f"{arms[0]} cannot be compared with real yet."
     found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
@@ -148,11 +154,24 @@ def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
         parts.insert(0, "beats it in none")
     joined = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     many = f"{len(rows)} comparisons" if len(rows) > 1 else "1 comparison"
-    return f"Compared with real by pooled UAR in {many}, {arms[0]} {joined}."
+    return f"Compared with real by pooled UAR in {many}, {rows['arm'].iloc[0]} {joined}."
+
+
+def sets_words(amount: float) -> str:
+    """An amount in words: "1 set", "2.5 sets"."""
+    return f"{amount:g} set{'s' * (amount != 1)}"
+
+
+def _with_sets(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each arm's rows at its largest amount, which its name says where it has several."""
+    several = rows.groupby("arm")["amount"].transform("nunique") > 1
+    sets = " with " + rows["amount"].map(sets_words)
+    rows = largest(rows.assign(sets=sets.where(several, "")))
+    return rows.assign(arm=rows["arm"] + rows["sets"])
 
 
 def _answer_several(rows: pd.DataFrame, how: str, contrasts: pd.DataFrame | None) -> str:
-    """Which arms are better and worse, by normalisation and classifier; of several amounts the first."""
+    """Which arms are better and worse, by normalisation and classifier."""
     tested = rows[(rows["arm"] != "real") & rows["delta_low"].notna()].drop_duplicates([*GROUP, "arm"])
     if tested.empty:
         return "No arm can be compared with real yet."

@@ -66,8 +66,7 @@ def rows(run: Run) -> pd.DataFrame:
     number of outer folds that took it. Raises Missing where results.csv is not there yet.
     """
     results = run.need("results")
-    found = results[results["arm"].isin(ARMS)]
-    found = found[found["amount"] == found.groupby("arm")["amount"].transform("max")]
+    found = comparison.largest(results[results["arm"].isin(ARMS)])
     found = found.sort_values("point", kind="stable")
     found = found.sort_values("arm", kind="stable", key=lambda arm_N: arm_N.map(ARMS.index))
     return _judged(run, measured(run, found))

@@ -202,3 +202,12 @@ def test_one_augmented_arm_is_answered_for_in_a_sentence_and_several_are_counted
     said = comparison.answer(pd.DataFrame(rows))
     assert "better real+x (+2.0); worse real+y (-20.0); 0 of 2" in said and "chosen" not in said
     assert "No arm" in comparison.answer(pd.DataFrame(rows[:1]))
+
+
+def test_of_several_amounts_the_answer_is_about_the_largest_and_says_so():
+    rows = [one_result("real+x", 0.01, 0.03), one_result("real+x", -0.03, -0.01) | {"amount": 3.0}]
+    said = comparison.answer(pd.DataFrame(rows))
+    assert "real+x with 3 sets beats it in none and is worse in 1 (SVM" in said
+    rows.append(one_result("real+y", 0.01, 0.03))
+    said = comparison.answer(pd.DataFrame(rows))
+    assert "better real+y (+2.0); worse real+x with 3 sets (-2.0); 0 of 2 cannot" in said
