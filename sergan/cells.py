@@ -319,8 +319,11 @@ def transfer(frame: pd.DataFrame, by: str) -> Cells:
 
 def speakers(frame: pd.DataFrame, arms: pd.DataFrame) -> Cells:
     """UAR of each speaker from `metrics.per_speaker`, a column for each row of `arms` (columns of a cell)."""
-    names = list(arms.columns)
-    header = ["Speaker", "rows", *(f"{_name(row.classifier)} {row.arm}" for row in arms.itertuples())]
+    names, several = list(arms.columns), arms.duplicated(["classifier", "arm"], keep=False)
+    header = ["Speaker", "rows"]
+    for row, repeated in zip(arms.itertuples(), several, strict=True):
+        sets = f", {comparison.sets_words(row.amount)}" if repeated else ""
+        header.append(f"{_name(row.classifier)} {row.arm}{sets}")
     rows = []
     for speaker, part in frame.groupby("speaker"):
         found = arms.merge(part[[*names, "uar"]], on=names, how="left")

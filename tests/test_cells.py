@@ -169,3 +169,11 @@ def test_groups_start_where_the_first_words_change():
     table = cells.Cells(["a", "b"], [["x", "1"], ["x", "2"], ["y", "2"], ["x", "2"]], 1)
     assert cells.firsts(table, 1) == [0, 2, 3]
     assert cells.firsts(table, 2) == [0, 1, 2, 3]
+
+
+def test_speakers_have_a_column_for_each_amount_which_its_heading_says_where_there_are_several():
+    arms = [("real", 0.0), ("real+x", 1.0), ("real+x", 3.0)]
+    frame = pd.DataFrame([result(arm, n, speaker="s", rows=9, uar=0.8 + n / 100) for arm, n in arms])
+    table = cells.speakers(frame, frame[["classifier", "arm", "amount", "point"]])
+    assert table.header == ["Speaker", "rows", "SVM real", "SVM real+x, 1 set", "SVM real+x, 3 sets"]
+    assert table.rows == [["s", "9", "80.0", "81.0", "83.0"]]
