@@ -86,7 +86,7 @@ MEASURES = {
 }
 _TOGETHER = "\N{NO-BREAK SPACE}"
 _SPEAKERS = 6  # held-out speakers that are named for one reason
-_TRANSFER = ("target_synthetic", "target_source")
+TRANSFER = ("target_synthetic", "target_source")
 
 
 def results(
@@ -115,7 +115,6 @@ def results(
     header += ["Paper: UAR %", "WA %"] * bool(beside)
     lines = []
     for row in rows.to_dict("records"):
-        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
         cells = [str(row[name]) for name in words]
         cells[2] += _gaps(row)
         if pd.isna(row["seeds"]):
@@ -124,7 +123,7 @@ def results(
         cells += [f"{row['amount']:g}"] * (not chosen)
         cells += [percent(row["uar"]), _interval(row, "uar"), percent(row["wa"])]
         cells += [_interval(row, "wa") for _ in range(whole)]
-        cells += [_marked(row), p_value]
+        cells += [_marked(row), _p_value(row)]
         paper = (beside or {}).get((row["arm"], row["classifier"]), (np.nan, np.nan))
         lines.append(cells + [_decimals(value, 2) for value in paper] * bool(beside))
     return Cells(header, lines, len(words))
@@ -184,9 +183,8 @@ def contrasts(frame: pd.DataFrame) -> Cells:
     for row in frame.to_dict("records"):
         difference = _difference(row | {"delta_uar": row["delta"]})
         words = [row["normalisation"], row["classifier"], f"{row['a']} minus {row['b']}"]
-        p_value = "" if pd.isna(row["p_value"]) else f"{max(row['p_value'], 0.001):.3f}"
         clear = comparison.verdict(row) != "open"
-        rows.append([*words, Strong(difference) if clear else difference, p_value])
+        rows.append([*words, Strong(difference) if clear else difference, _p_value(row)])
     return Cells(["Normalisation", "Classifier", "Arms", "Difference of UAR", "p"], rows, 3)
 
 
@@ -238,7 +236,7 @@ def measures(quality: pd.DataFrame) -> list[str]:
 
 
 def quality(frame: pd.DataFrame, points: pd.DataFrame | None = None) -> Cells:
-    """Means of every measure over folds, seeds and emotions for each arm, sweep point and normalisation."""
+    """Means of every measure over emotions, folds and the seeds that have it, for each arm and point."""
     names, words = measures(frame), ["normalisation", "arm"]
     if points is not None and "point" in frame:
         frame, words = frame.assign(point=sweep.labels(frame, points)), [*words, "point"]
@@ -301,7 +299,7 @@ def transfer(frame: pd.DataFrame, by: str) -> Cells:
     """
     kinds = list(dict.fromkeys(frame[by]))
     if by == "normalisation":
-        columns = [(kind, name) for kind in kinds for name in _TRANSFER if name in frame]
+        columns = [(kind, name) for kind in kinds for name in TRANSFER if name in frame]
         words = {"target_synthetic": "target to synthetic", "target_source": "target to source"}
         header = [f"{kind}: {words[name]}" for kind, name in columns]
     else:
@@ -368,6 +366,12 @@ def _difference(row: Mapping[str, Any]) -> str:
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     return f"[{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+
+
+def _p_value(row: Mapping[str, Any]) -> str:
+    """A p value, empty where nothing was tested."""
+    value = row["p_value"]
+    return "" if pd.isna(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _signed(share: float) -> str:

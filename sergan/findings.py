@@ -8,7 +8,18 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sergan import bao, cells, clip_findings, comparison, figures, page, published, sweep, sweep_figures
+from sergan import (
+    bao,
+    cells,
+    clip_findings,
+    comparison,
+    figures,
+    metrics,
+    page,
+    published,
+    sweep,
+    sweep_figures,
+)
 from sergan.run_folder import Run
 
 _CHOSEN = (
@@ -50,9 +61,8 @@ def results(run: Run) -> str:
     """The rows that count, with what the papers have beside them."""
     everything = run.need("results")
     rows, chosen = comparison.counted(everything), comparison.has_choice(everything)
-    seeds, classes = (int(everything[name].max()) for name in ("seeds", "classes"))
     caption = f"{clip_findings.PROTOCOLS[run.protocol]} " if run.kind == "recordings" else ""
-    caption += f"{classes} classes, mean over {seeds} seed{'s' * (seeds != 1)}. "
+    caption += f"{int(everything['classes'].max())} classes, mean over {_seeds(rows)}. "
     caption += (_CHOSEN_ACROSS if run.target else _CHOSEN) if chosen else ""
     caption += _OWN_CORPUS if "corpus" in set(everything["normalisation"]) else ""
     caption += (
@@ -104,7 +114,7 @@ def points(run: Run) -> str:
     if rows.empty:
         return '<p class="missing">No arm in results.csv has sweep points.</p>'
     there = [name for name in sweep.MEASURES if name in rows]
-    pictures = _curves(run.points, rows, real, keys[0], there) if len(keys) == 1 else []
+    pictures = _curves(run, rows, real, keys[0], there) if len(keys) == 1 else []
     if len(keys) == 2:
         pictures = _maps(run.points, rows, keys, there)
     if len(keys) == 2 and "inner_uar" in rows:
@@ -204,7 +214,8 @@ def quality(run: Run) -> str:
     parts = []
     if several or set(names) - {"target_synthetic", "target_source"}:
         table = cells.quality(frame, run.points)
-        caption = f"Real and synthetic rows: {folds}, all seeds and emotions. ↑ higher, ↓ lower is better."
+        caption = f"Real and synthetic rows: {folds}, all emotions and {_measured_seeds(frame)}. "
+        caption += "↑ higher, ↓ lower is better."
         caption += f" {clip_findings.ROWS}" if run.kind == "recordings" else ""
         parts.append(page.table(*table, caption, cells.firsts(table, 1), "dense"))
         meanings = (cells.MEASURES[name] for name in names)
@@ -227,10 +238,31 @@ def quality(run: Run) -> str:
     return "".join(parts)
 
 
+def _seeds(rows: pd.DataFrame) -> str:
+    """How many seeds rows of results.csv are means over, in words, by classifier where that differs."""
+    found = rows.groupby("classifier", sort=False)["seeds"]
+    words = [
+        f"{'up to ' * bool(low < high)}{high:.0f}" for low, high in zip(found.min(), found.max(), strict=True)
+    ]
+    if len(set(words)) == 1:
+        return f"{words[0]} seed{'s' * (words[0] != '1')}"
+    names = (metrics.classifier_name(str(name)) for name in found.groups)
+    return f"seeds ({', '.join(f'{name} {n}' for name, n in zip(names, words, strict=True))})"
+
+
+def _measured_seeds(quality: pd.DataFrame) -> str:
+    """Which seeds the means of quality.csv are over, in words: the differences of means may have more."""
+    rest = [name for name in cells.measures(quality) if name not in cells.TRANSFER]
+    measured = quality[quality[rest].notna().any(axis=1)]
+    alike = "seed" not in quality or not rest or set(measured["seed"]) == set(quality["seed"])
+    return "seeds" if alike else "seeds (of the first seed alone but for the differences of means)"
+
+
 def _curves(
-    points: pd.DataFrame, rows: pd.DataFrame, real: pd.DataFrame, key: str, measures: Sequence[str]
+    run: Run, rows: pd.DataFrame, real: pd.DataFrame, key: str, measures: Sequence[str]
 ) -> list[page.Picture]:
     """UAR and quality over the one key of a sweep."""
+    points = run.need("points")
     hollow = " Hollow: points with members that diverged." * bool((rows["diverged"] > 0).any())
     arms, kinds = (", ".join(dict.fromkeys(rows[name])) for name in ("arm", "kind"))
     pictures = [
@@ -245,12 +277,13 @@ def _curves(
     if measures:
         headings = {name: cells.MEASURES[name].heading for name in measures}
         what = " and ".join(heading.lower().rstrip(" ↑↓") for heading in headings.values())
+        seeds = _measured_seeds(run.need("quality"))
         pictures.append(
             page.Picture(
                 "sweep_quality.png",
                 sweep_figures.measure_curves(rows, points, key, headings),
                 f"Quality of the synthetic rows of {kinds} against {key}: {what}, per normalisation.",
-                f"Means over folds, seeds and emotions. ↑ higher, ↓ lower is better.{hollow}",
+                f"Means over folds, emotions and {seeds}. ↑ higher, ↓ lower is better.{hollow}",
             )
         )
     return pictures

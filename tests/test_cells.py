@@ -26,8 +26,15 @@ def test_chosen_rows_have_no_sets_and_a_clear_difference_is_bold():
     assert table.header[2:] == ["Arm", "UAR %", "[95 %]", "WA %", "Difference", "p"]
     assert table.words == 3
     assert table.rows[0] == ["train", "svm", "real", "80.0", "[75.0, 85.0]", "81.0", "", ""]
-    assert table.rows[1][-2:] == ["+2.0 [+1.0, +3.0]", "0.001"]
+    assert table.rows[1][-2:] == ["+2.0 [+1.0, +3.0]", "<0.001"]
     assert [isinstance(row[-2], Strong) for row in table.rows] == [False, True]
+
+
+def test_p_values_are_not_rounded_to_ones_that_they_are_below():
+    pair = {"a": "x", "b": "y", "normalisation": "train", "classifier": "svm", "delta": 0.02}
+    values = (0.0, 0.00099, 0.001, 0.0214, np.nan)
+    frame = pd.DataFrame([pair | {"delta_low": 0.01, "delta_high": 0.03, "p_value": p} for p in values])
+    assert [row[-1] for row in cells.contrasts(frame).rows] == ["<0.001", "<0.001", "0.001", "0.021", ""]
 
 
 def test_rows_at_fixed_settings_name_their_sets_and_wa_may_have_an_interval():

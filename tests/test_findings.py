@@ -345,6 +345,26 @@ def test_quality_has_every_measure_that_is_there(study, page, part):
     assert "Coverage" in less and "MMD" not in less and "Emotion" not in less
 
 
+def test_results_say_how_many_seeds_each_classifier_has(page, part):
+    def fewer(frame):
+        few = (frame["classifier"] == "svm") | (frame["arm"] == "real+gan")
+        return frame.assign(seeds=frame["seeds"].mask(few, 1))
+
+    assert "mean over 2 seeds." in page.sections["Results"]
+    text = part("results.csv", results=fewer).sections["Results"]
+    assert "mean over seeds (SVM 1, DNN up to 2)." in text
+
+
+def test_quality_says_what_is_of_the_first_seed_alone(page, part):
+    def second(frame):
+        names = ["normalisation", "arm", "fold", "emotion", *TRANSFER]
+        return pd.concat([frame, frame[names].assign(seed=1)])
+
+    words = "seeds (of the first seed alone but for the differences of means)"
+    assert words not in page.sections["Quality of the synthetic rows"]
+    assert words in part("quality.csv", quality=second).sections["Quality of the synthetic rows"]
+
+
 def test_one_arm_with_one_measure_looks_as_before(part):
     def old(frame):
         return frame[frame["arm"] == "wdiv"][["normalisation", "fold", "seed", "emotion", *TRANSFER]]
