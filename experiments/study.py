@@ -75,11 +75,10 @@ class Study:
 
     @property
     def amount(self) -> float:
-        """`config.amount`, or the sets that the rows of S make (mean over the folds)."""
-        sets = [
-            len(self.classes) * self.per_class(fold, self.config.amount) / len(fold.train_R)
-            for fold in self.folds
-        ]
+        """`config.amount`, or where it is 0 the sets that the rows of S make (mean over the folds)."""
+        if self.config.amount:
+            return float(self.config.amount)
+        sets = [len(self.classes) * self.per_class(fold, 0) / len(fold.train_R) for fold in self.folds]
         return round(float(np.mean(sets)), 1)
 
     def per_class(self, fold: Fold, amount: float) -> int:

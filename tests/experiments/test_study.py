@@ -443,3 +443,10 @@ def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):
         {"corpus.table": str(tmp_path / "five.npz"), "source": str(tmp_path / "all.npz")}
     )
     refused(config, "408 of its 535 rows are clips of the corpus, and 127 more")
+
+
+def test_an_amount_is_the_config_s_own_or_that_of_the_source_s_rows(config, toy):
+    for amount, expected in ((0.25, 0.25), (1, 1.0), (0.0, 2.0)):  # 48 rows of S for two classes and 48 rows
+        config.amount, config.corpus.classes = amount, ()
+        found = study.assemble(config, toy, toy.unlabelled()).amount
+        assert isinstance(found, float) and found == expected
