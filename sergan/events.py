@@ -83,7 +83,8 @@ class Events:
 def finish(run_folder: epath.Path) -> None:
     """Writes the figures of a run folder, and the UAR of each arm beside the hypers of each sweep point.
 
-    What was written so before is replaced.
+    A point has its own UAR, of several amounts at the largest; without a sweep what was chosen on inner folds
+    counts. What was written so before is replaced.
     """
     run, folder = Run(run_folder), run_folder / FOLDER / "report"
     folder.rmtree(missing_ok=True)
@@ -91,7 +92,10 @@ def finish(run_folder: epath.Path) -> None:
     for path in sorted((run.folder / "figures").glob("*.png")):
         events.image(path.stem, path)
     points = {} if run.points is None else run.points.set_index("point").to_dict("index")
-    for point, rows in comparison.counted(run.need("results")).groupby("point"):
+    results = run.need("results")
+    chosen = run.points is None and comparison.has_choice(results)
+    counted = comparison.counted(results) if chosen else comparison.largest(results)
+    for point, rows in counted.groupby("point"):
         settings = run.record.get("config", {}).get("hypers", {}) | points.get(point, {})
         found = {f"uar/{row.arm}/{row.classifier}/{row.normalisation}": row.uar for row in rows.itertuples()}
         events.hparams(f"point_{point}", settings, found)

@@ -3,6 +3,7 @@
 import struct
 
 import numpy as np
+import pandas as pd
 from etils import epath
 from matplotlib.figure import Figure
 from tensorboardX.proto.event_pb2 import Event
@@ -69,3 +70,16 @@ def test_a_finished_run_has_its_figures_and_a_row_for_each_point(tmp_path):
     assert found["uar/gan/dnn/train", 0] in set(np.float32(rows))
     tags = [v.tag for e in events for v in e.summary.value]
     assert tags.count("_hparams_/experiment") == 2
+
+
+def test_a_sweep_whose_point_was_chosen_has_each_point_s_own_results(tmp_path):
+    run = make_run(tmp_path)
+    chosen = run.results[(run.results.point == 0) & (run.results.amount < 3)]
+    both = pd.concat([run.results, chosen.assign(amount=np.nan, uar=0.125)])
+    both.to_csv(tmp_path / "results.csv", index=False)
+    finish(run.folder)
+    for point, rows in run.results[run.results.amount != 1].groupby("point"):
+        events = values(tmp_path / "tensorboard" / "report" / f"point_{point}")
+        found = {tag: value for (tag, _), value in events.items()}
+        uar = rows.set_index(rows["arm"].str.replace("+", "_"))["uar"].astype(np.float32)
+        assert {f"uar/{arm}/dnn/train": value for arm, value in uar.items()}.items() <= found.items()
