@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeVar
 from etils import epath
 
 from experiments import holes, hosts, lock
-from sergan import events, metrics, report, writers
+from sergan import events, metrics, report, sweep, writers
 from sergan.run_folder import Run
 
 Found = TypeVar("Found")
@@ -83,7 +83,7 @@ def closing(run: epath.Path, what: str) -> str:
     if not hosts.first():
         return f"{run} {what}"
     found = Run(run)
-    table = report.table_text(found.need("results"), found.points)
+    table = report.table_text(found.need("results"), found.points, sweep.chosen(found))
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 

@@ -118,7 +118,7 @@ def _quality(run: Run, arm: str, normalisation: str) -> str:
         parts.append(_table(frame.groupby("emotion", sort=False)[names].mean().round(4).reset_index()))
         parts += [f"{name}: {cells.MEASURES[name].meaning}." for name in names]
     if run.results is not None and len(run.results):
-        parts.append(comparison.answer(sweep.first(run, run.results), run.contrasts))
+        parts.append(comparison.answer(sweep.first(run, run.results), run.contrasts, sweep.chosen(run)))
     return "\n\n".join(parts) or "Not measured yet."
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from sergan import metrics
 
 GROUP = ["normalisation", "classifier"]
+CHOSEN = "amounts and settings"  # on inner folds, unless a run says otherwise
 TRAINED = ("sahu_gan", "sahu_cgan", "adan", "wadan", "gan", "wdiv")  # as `methods`, which needs jax
 _KINDS = (
     *("duplicate", "noise", "smote", "mixup", "moments", "coral", "gaussian", *TRAINED),
@@ -68,7 +69,7 @@ def main_arms(arms: list[str]) -> list[str]:
 
 
 def optimism(results: pd.DataFrame) -> pd.DataFrame:
-    """The best point of each arm's curve against what was chosen on inner folds.
+    """The best row of each arm at fixed settings, of all amounts and sweep points, against the chosen one.
 
     Columns: normalisation, classifier, arm, amount, claimed, claimed_delta, uar, delta_uar, optimism.
     """
@@ -127,15 +128,14 @@ def verdict(row: Mapping[str, Any]) -> str:
     return "better" if row["delta_low"] > 0 else "worse" if row["delta_high"] < 0 else "open"
 
 
-def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None) -> str:
+def answer(results: pd.DataFrame, contrasts: pd.DataFrame | None = None, chosen: str = CHOSEN) -> str:
     """Does augmentation beat `real`? A sentence on one arm, a paragraph on several or chosen ones.
 
     A difference is called one only where its paired 95 % interval excludes 0. Of several amounts, of which
-    none was chosen, it is about the largest.
+    none was chosen, it is about the largest. `chosen` is what inner folds chose, where they did.
     """
     if has_choice(results):
-        chosen = counted(results)
-        return _answer_several(chosen, ", with amounts and settings chosen on inner folds", contrasts)
+        return _answer_several(counted(results), f", with {chosen} chosen on inner folds", contrasts)
     arms = list(dict.fromkeys(arm for arm in results["arm"] if arm.startswith("real+")))
     if not arms:
         return "No arm with synthetic rows beside the real ones has been tested yet."

@@ -22,21 +22,15 @@ from sergan import (
 )
 from sergan.run_folder import Run
 
-_CHOSEN = (
-    "Amount of synthetic rows and settings were chosen on inner folds of the training speakers, anew for "
-    "each fold: these rows are what counts. "
-)
-_CHOSEN_ACROSS = (
-    "Amount of synthetic rows and settings were chosen on the target's development rows, which are not "
-    "tested: these rows are what counts. "
-)
+_CHOSEN = "chosen on inner folds of the training speakers, anew for each fold: these rows are what counts. "
+_CHOSEN_ACROSS = "chosen on the target's development rows, which are not tested: these rows are what counts. "
 _OWN_CORPUS = (
     "With corpus normalisation each corpus is z-normed by its own rows, the tested ones included, without "
     "their labels. "
 )
 _DIAMOND = (
-    "The diamond is what counts: the UAR with amount and settings chosen on inner folds, drawn at the mean "
-    "amount chosen; it need not lie on the curve, whose settings are fixed."
+    "The diamond is what counts: the UAR with {} chosen on inner folds, drawn at the mean amount; it need "
+    "not lie on the curve, whose settings are fixed."
 )
 _CURVE = (
     "A set is as large as the real training set. The curves are at fixed settings and seen on the test "
@@ -53,8 +47,8 @@ _POINTS = (
 
 def answer(run: Run) -> str:
     """The answer in a sentence or a paragraph."""
-    text = comparison.answer(sweep.first(run, run.need("results")), run.contrasts) + sweep.counting_note(run)
-    return f'<p class="answer">{html.escape(text)}</p>'
+    text = comparison.answer(sweep.first(run, run.need("results")), run.contrasts, sweep.chosen(run))
+    return f'<p class="answer">{html.escape(text + sweep.counting_note(run))}</p>'
 
 
 def results(run: Run) -> str:
@@ -63,7 +57,8 @@ def results(run: Run) -> str:
     rows, chosen = comparison.counted(everything), comparison.has_choice(everything)
     caption = f"{clip_findings.PROTOCOLS[run.protocol]} " if run.kind == "recordings" else ""
     caption += f"{int(everything['classes'].max())} classes, mean over {_seeds(rows)}. "
-    caption += (_CHOSEN_ACROSS if run.target else _CHOSEN) if chosen else ""
+    if chosen:
+        caption += f"{sweep.chosen(run).capitalize()} were {_CHOSEN_ACROSS if run.target else _CHOSEN}"
     caption += _OWN_CORPUS if "corpus" in set(everything["normalisation"]) else ""
     caption += (
         "Brackets: 95 % intervals, bootstrap over speakers. Difference to real in points, in bold where its "
@@ -164,19 +159,21 @@ def amounts(run: Run) -> str:
         )
         for arm in arms
     ]
-    note = html.escape(f"{_CURVE} {_DIAMOND if means else ''}{sweep.note(run)}")
+    note = html.escape(f"{_CURVE} {_DIAMOND.format(sweep.chosen(run)) if means else ''}{sweep.note(run)}")
     return f'<p class="soft">{note}</p>\n' + page.show(pictures, run.folder / "figures")
 
 
 def optimism(run: Run) -> str:
-    """What the best point of each curve would have claimed, against what was chosen on inner folds."""
+    """What the best row at fixed settings would have claimed, against what was chosen on inner folds."""
     if run.results is None or not comparison.has_choice(run.results):
         return ""
     table = cells.optimism(comparison.optimism(run.results), _beside(run))
+    several = not comparison.curve(run.results).empty or run.points is None
+    over = " and ".join(["amounts"] * several + ["points of the sweep"] * (run.points is not None))
     caption = (
-        "Best: the highest UAR over all amounts, picked on the very folds that it is reported on, at fixed "
-        "settings. Chosen: amount and settings from inner folds. Differences to real in points. Optimism: "
-        "the best point minus the chosen one."
+        f"Best: the highest UAR over all {over}, picked on the very folds that it is reported on, at fixed "
+        f"settings. Chosen: {sweep.chosen(run)} from inner folds. Differences to real in points. Optimism: "
+        "the best row minus the chosen one."
     )
     return page.table(*table, caption, cells.firsts(table, 2), "wrap") if table.rows else ""
 

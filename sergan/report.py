@@ -64,16 +64,19 @@ def compare(folders: Sequence[epath.PathLike], out: epath.PathLike) -> epath.Pat
     return path
 
 
-def table_text(results: pd.DataFrame, points: pd.DataFrame | None = None) -> str:
+def table_text(
+    results: pd.DataFrame, points: pd.DataFrame | None = None, what: str = comparison.CHOSEN
+) -> str:
     """The rows of results.csv that count as an aligned table for a terminal, in per cent.
 
     Args:
       points: points.csv of a run with a sweep, whose points are then named by their values.
+      what: was chosen on inner folds, where anything was.
     """
     chosen = comparison.has_choice(results)
     rows = comparison.counted(results)
     text = page.text_table(*cells.results(rows, points=None if chosen else points))
-    how = "; amounts and settings chosen on inner folds" if chosen else ""
+    how = f"; {what} chosen on inner folds" if chosen else ""
     return f"{text}\n95 % intervals over speakers; * the interval of the difference excludes 0{how}"
 
 
@@ -106,7 +109,7 @@ def _about(source: str | None) -> str:
 
 
 def _speakers(run: Run) -> str:
-    predictions, note = _detailed(sweep.first(run, run.need("predictions")))
+    predictions, note = _detailed(run)
     parts = metrics.per_speaker(predictions)
     tables = []
     for normalisation, part in parts.groupby("normalisation", sort=False):
@@ -119,7 +122,7 @@ def _speakers(run: Run) -> str:
 
 
 def _confusions(run: Run) -> str:
-    predictions, note = _detailed(sweep.first(run, run.need("predictions")))
+    predictions, note = _detailed(run)
     classes = metrics.classes_of(predictions)
     groups: dict[tuple[str, str], dict[metrics.Cell, np.ndarray]] = {}
     for cell, counts_CxC in metrics.confusions(predictions).items():
@@ -317,7 +320,7 @@ def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
     """What differs between runs, the UAR of their arms as a figure, and the rest beside it as a table."""
     rows, differing = runs.rows(found), runs.differing(found)
     names = list(found)
-    places = [[name, str(run.folder), sweep.note(run).strip()] for name, run in found.items()]
+    places = [[name, str(run.folder), sweep.beside_note(run).strip()] for name, run in found.items()]
     swept = any(run.points is not None for run in found.values())
     header = ["Run", "Folder", "Of a sweep"][: 2 + swept]
     parts = [page.table(header, [place[: len(header)] for place in places], len(header), style="wrap")]
@@ -339,7 +342,8 @@ def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
     caption = (
         "Differences are to real of the same run, in points, in bold where the paired interval over speakers "
         "excludes 0; runs are not tested against each other. Sets: synthetic rows in multiples of the real "
-        "training set, or chosen on inner folds. Diverged: members of the outer folds that were frozen. "
+        "training set; chosen: what a run varies, amounts, settings or a sweep's points, was chosen on inner "
+        "folds. Diverged: members of the outer folds that were frozen. "
         "Training: of all CycleGANs of the run."
     )
     parts += [page.show([picture], folder), page.table(*table, caption, cells.firsts(table, 3), "dense")]
@@ -349,13 +353,14 @@ def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
 # ---- words ----
 
 
-def _detailed(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def _detailed(run: Run) -> tuple[pd.DataFrame, str]:
     """The predictions shown in detail, and a note of what they are: all, or the chosen ones of a few arms."""
+    predictions = sweep.first(run, run.need("predictions"))
     if not comparison.has_choice(predictions):
         return predictions, ""
     chosen = predictions[predictions["amount"].isna()]
     arms = comparison.main_arms(list(dict.fromkeys(chosen["arm"])))
-    note = "Amounts and settings chosen on inner folds; the other arms are in predictions.csv."
+    note = f"{sweep.chosen(run).capitalize()} chosen on inner folds; other arms are in predictions.csv."
     note = f'<p class="soft">{note}</p>\n'
     return comparison.in_order(chosen[chosen["arm"].isin(arms)]), note
 

@@ -45,7 +45,8 @@ def differing(runs: Mapping[str, Run]) -> dict[str, list[str]]:
 def rows(runs: Mapping[str, Run]) -> pd.DataFrame:
     """What counts of each run's arms with CycleGANs, `sweep.measured`, with its name and training seconds.
 
-    `real` is there once where the runs share its numbers. Of a sweep only the first point is taken.
+    `real` is there once where the runs share its numbers. Of a sweep only the first point is taken, but for
+    the rows whose point was chosen on inner folds; their quality and members are of the first one, too.
     """
     parts = []
     for name, run in runs.items():

@@ -14,6 +14,11 @@ from sergan.run_folder import Run, diverged
 ARMS = tuple(f"{real}{arm}" for arm in reversed(comparison.TRAINED) for real in ("real+", ""))
 MEASURES = ("target_synthetic", "coverage")  # columns of quality.csv that are shown for each point
 _PLACE = ["normalisation", "kind", "point"]
+_CHOSEN = {  # in words -> columns of inner.csv and choices.csv
+    "sweep points": ["point"],
+    "amounts": ["amount"],
+    "settings": ["setting", "regularisation", "strength", "real_share"],
+}
 
 
 def words(points: pd.DataFrame) -> dict[int, str]:
@@ -48,6 +53,17 @@ def first(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["point"] == 0] if swept else frame
 
 
+def chosen(run: Run) -> str:
+    """What inner folds chose, in words: "amounts and settings" where nothing is known of it."""
+    tried = run.choices if run.inner is None else run.inner
+    if tried is None:
+        return comparison.CHOSEN
+    values = tried.groupby(["classifier", "arm"]).nunique().max()
+    words = [word for word, names in _CHOSEN.items() if (values.reindex(names) > 1).any()]
+    listed = ", ".join(words[:-1])
+    return f"{listed} and {words[-1]}" if listed else "".join(words) or comparison.CHOSEN
+
+
 def note(run: Run) -> str:
     """What is said of a part with the first point only, with a space before it; empty without a sweep."""
     return "" if run.points is None else f" Only the sweep's first point: {words(run.points)[0]}."
@@ -55,8 +71,17 @@ def note(run: Run) -> str:
 
 def counting_note(run: Run) -> str:
     """`note` for a part with the rows that count; empty where each fold's point was chosen."""
-    chosen = run.results is not None and comparison.has_choice(run.results)
-    return "" if chosen else note(run)
+    return "" if run.results is not None and comparison.has_choice(run.results) else note(run)
+
+
+def beside_note(run: Run) -> str:
+    """`note` for the rows of `runs.rows`, in some of which each fold's point was chosen."""
+    if run.points is None or counting_note(run):
+        return note(run)
+    return (
+        " Each fold's point was chosen on inner folds; rows with a number of sets, quality and members: only "
+        f"the sweep's first point, {words(run.points)[0]}."
+    )
 
 
 def rows(run: Run) -> pd.DataFrame:

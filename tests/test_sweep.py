@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from etils import epath
 
+from experiments import stages
 from sergan import metrics, report, sweep
 from sergan.run_folder import Missing, Run
 from tests.test_report import HOSTILE, Page, record, write_json, write_lines
@@ -228,6 +229,67 @@ def test_the_answer_is_of_the_first_point_however_the_rows_stand(run, tmp_path):
     turned = pd.read_csv(tmp_path / "results.csv").sort_values("point", ascending=False, kind="stable")
     turned.to_csv(tmp_path / "results.csv", index=False)
     assert text_of(tmp_path, "The answer") == before
+
+
+@pytest.fixture
+def chosen(run, tmp_path):
+    """The run with its points chosen on inner folds, at one amount and setting."""
+    for path in run.glob("*.*"):
+        if path.suffix in (".csv", ".json", ".jsonl"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    for name in ("predictions.csv", "results.csv"):
+        frame = pd.read_csv(tmp_path / name)
+        counted = frame[(frame["point"] == 0) & frame["arm"].str.startswith("real")]
+        pd.concat([frame, counted.assign(amount=np.nan)]).to_csv(tmp_path / name, index=False)
+    cells = list(product(LEVEL, ("svm", "dnn"), ("real+gan", "real+wdiv"), range(3)))
+    tried = pd.DataFrame(cells, columns=["normalisation", "classifier", "arm", "point"])
+    tried = tried.assign(amount=5.0, regularisation=0.01, setting="linear", inner_uar=0.5)
+    tried.to_csv(tmp_path / "inner.csv", index=False)
+    taken = tried[tried["point"] == 1]  # by all folds
+    pd.concat([taken.assign(fold=fold) for fold in (0, 1)]).to_csv(tmp_path / "choices.csv", index=False)
+    return tmp_path
+
+
+def test_what_is_said_to_be_chosen_is_what_inner_folds_had_to_choose_from(chosen):
+    page = Page(Path(report.write(chosen)))
+    for title, words in {
+        "The answer": "with sweep points chosen on inner folds",
+        "Results": "Sweep points were chosen on inner folds",
+        "What choosing on the test folds would have claimed": "Chosen: sweep points from inner folds",
+        "Speakers": "Sweep points chosen on inner folds",
+    }.items():
+        assert words in " ".join(page.sections[title].split()), title
+        assert "amounts and settings" not in page.sections[title].lower()
+    claimed = page.sections["What choosing on the test folds would have claimed"]
+    assert "the highest UAR over all points of the sweep, picked" in " ".join(claimed.split())
+    last = stages.closing(epath.Path(chosen), "done").splitlines()[-3]
+    assert last.endswith("; sweep points chosen on inner folds")
+
+
+@pytest.mark.parametrize(
+    ("varied", "words"),
+    [
+        ({"amount": [1.0, 5.0]}, "sweep points and amounts"),
+        ({"amount": [1.0, 5.0], "regularisation": [0.1, 1.0]}, "sweep points, amounts and settings"),
+        ({"point": [0, 0], "setting": ["small", "large"]}, "settings"),
+        ({"point": [0, 0]}, "amounts and settings"),
+    ],
+)
+def test_what_was_chosen_in_words(chosen, varied, words):
+    tried = pd.read_csv(chosen / "inner.csv").query("point < 2")
+    count = len(tried) // 2
+    tried = tried.assign(**{name: values * count for name, values in varied.items()})
+    for name, other in (("inner.csv", "choices.csv"), ("choices.csv", "inner.csv")):
+        (chosen / other).unlink(missing_ok=True)
+        tried.to_csv(chosen / name, index=False)
+        assert sweep.chosen(Run(epath.Path(chosen))) == words
+
+
+def test_compared_runs_say_where_the_point_was_chosen(chosen, tmp_path):
+    page = Page(Path(report.compare([chosen], tmp_path / "out")))
+    text = " ".join(" ".join(page._text).split())
+    assert "Each fold's point was chosen on inner folds; rows with a number of sets" in text
+    assert "Only the sweep's first point" not in text
 
 
 def test_members_that_diverged_are_counted_for_each_point(page):
