@@ -1,5 +1,7 @@
 """Trains the networks on real clips and on real with made ones; writes what they say of held-out clips."""
 
+import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -51,15 +53,34 @@ def classify(study: Study, run: epath.Path) -> None:
         for folds in together
     ]
     paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
-    with writers.Progress("classifiers", len(jobs)) as progress:
-        for number, (path, job) in enumerate(zip(paths, jobs, strict=True)):
+    each = study.config.seeds * study.config.adcrnn.steps  # steps for a fold
+    done = 0
+    with writers.Progress("classifiers", each * sum(len(job.folds) for job in jobs)) as progress:
+        for path, job in zip(paths, jobs, strict=True):
             if not path.exists():
-                writers.write_frame(path, _predictions(study, run, spectrograms, job))
-            progress(number + 1)
+                told = _counting(progress, done)
+                writers.write_frame(path, _predictions(study, run, spectrograms, job, told))
+            done += each * len(job.folds)
+            progress(done)
     writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
 
 
-def _predictions(study: Study, run: epath.Path, spectrograms: list[np.ndarray], job: Job) -> pd.DataFrame:
+def _counting(progress: writers.Progress, done: int) -> Callable[[int], None]:
+    """Adds steps, from whichever thread, to those that are done."""
+    lock = threading.Lock()
+
+    def told(steps: int) -> None:
+        nonlocal done
+        with lock:
+            done += steps
+            progress(done)
+
+    return told
+
+
+def _predictions(
+    study: Study, run: epath.Path, spectrograms: list[np.ndarray], job: Job, told: Callable[[int], None]
+) -> pd.DataFrame:
     """Of the folds of a job, whose made clips are in memory at once."""
     seen, tasks = list(spectrograms), list[ClipTask]()
     for fold in (study.folds[index] for index in job.folds):
@@ -70,7 +91,7 @@ def _predictions(study: Study, run: epath.Path, spectrograms: list[np.ndarray], 
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))
         tasks += [_task(study, fold, places_N, label_N, seed) for seed in _seeds(study, job)]
-    said = adcrnn.fit_predict(study.classifiers[job.classifier], logmel.join(seen), tasks)
+    said = adcrnn.fit_predict(study.classifiers[job.classifier], logmel.join(seen), tasks, told=told)
     lines = [_lines(study, job, task, answer) for task, answer in zip(tasks, said, strict=True)]
     return pd.concat(lines)
 

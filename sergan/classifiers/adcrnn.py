@@ -90,7 +90,11 @@ class _State(NamedTuple):
 
 
 def fit_predict(
-    settings: AdcrnnSettings, clips: Clips, tasks: list[ClipTask], together: int = 0
+    settings: AdcrnnSettings,
+    clips: Clips,
+    tasks: list[ClipTask],
+    together: int = 0,
+    told: Callable[[int], None] = lambda steps: None,
 ) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
 
@@ -101,6 +105,7 @@ def fit_predict(
       together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
         as long as that of one, and `_TOGETHER` elsewhere. Programs run beside each other, one on each of the
         process's devices. Answers depend on neither.
+      told: is called after every few steps, from several threads, with their number over the tasks.
     Raises:
       UserError: no such loss, no such clip, or training that diverged.
       LeakError: a task trains on a clip that it predicts.
@@ -113,9 +118,12 @@ def fit_predict(
     data, frames, devices = _stack(clips, filled, settings.net.frames), _padded(clips), jax.local_devices()
 
     def train(number: int) -> np.ndarray:
-        which = number if together == 1 else slice(number * together, (number + 1) * together)
+        first = number * together
+        which = first if together == 1 else slice(first, first + together)
+        count = min(together, len(tasks) - first)
         with jax.default_device(devices[number % len(devices)]):
-            posterior = _train(settings, together, frames, jax.tree.map(lambda leaf: leaf[which], data))
+            own = jax.tree.map(lambda leaf: leaf[which], data)
+            posterior = _train(settings, together, frames, own, lambda steps: told(steps * count))
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))
@@ -135,12 +143,16 @@ def _answer(task: ClipTask, clip_N: np.ndarray, posterior_NxC: np.ndarray) -> An
     return Answer(pooled_UxC.argmax(axis=1), pooled_UxC)
 
 
-def _train(settings: AdcrnnSettings, together: int, clips: Clips, data: _Data) -> np.ndarray:
+def _train(
+    settings: AdcrnnSettings, together: int, clips: Clips, data: _Data, told: Callable[[int], None]
+) -> np.ndarray:
     """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
     state = begin(*_init(settings.net, together)(data.key))
-    for done in range(0, settings.steps, _chunk_length(settings)):
-        state = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
+    length = _chunk_length(settings)
+    for done in range(0, settings.steps, length):
+        state = jax.block_until_ready(chunk(clips, data, jnp.asarray(done, jnp.int32), state))
+        told(length)
     return np.asarray(predict(clips, data, state))
 
 

@@ -63,7 +63,9 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
 def test_a_task_alone_equals_itself_among_others(clips):
     tasks = [task(HALVES[0]), task(HALVES[1][:4], fold=1), task(HALVES[0], seed=1, train=HALVES[1][:6])]
     alone = adcrnn.fit_predict(settings(5), clips, tasks, together=1)
-    batched = adcrnn.fit_predict(settings(5), clips, tasks, together=2)
+    told: list[int] = []
+    batched = adcrnn.fit_predict(settings(5), clips, tasks, together=2, told=told.append)
+    assert sum(told) == 3 * 5  # but for what fills the last program
     assert len(alone) == len(batched) == 3
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
