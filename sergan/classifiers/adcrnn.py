@@ -103,8 +103,8 @@ def fit_predict(
 
     Args:
       together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
-        as long as that of one, and `_TOGETHER` elsewhere. Programs run beside each other, one on each of the
-        process's devices. Answers depend on neither.
+        as long as that of one, and `_TOGETHER` elsewhere. As many programs run beside each other as there
+        are devices; those of a CPU all on one, where they compile once. Answers depend on neither.
       told: is called after every few steps, from several threads, with their number over the tasks.
     Raises:
       UserError: no such loss, no such clip, or training that diverged.
@@ -113,15 +113,16 @@ def fit_predict(
     if settings.loss not in LOSSES:
         raise UserError(f"loss {settings.loss!r} is none of {', '.join(LOSSES)}")
     _check(clips, tasks)
-    together = min(len(tasks), together or (1 if jax.default_backend() == "cpu" else _TOGETHER))
+    on_cpu, devices = jax.default_backend() == "cpu", jax.local_devices()
+    together = min(len(tasks), together or (1 if on_cpu else _TOGETHER))
     filled = tasks + [tasks[-1]] * (-len(tasks) % together)
-    data, frames, devices = _stack(clips, filled, settings.net.frames), _padded(clips), jax.local_devices()
+    data, frames = _stack(clips, filled, settings.net.frames), _padded(clips)
 
     def train(number: int) -> np.ndarray:
         first = number * together
         which = first if together == 1 else slice(first, first + together)
         count = min(together, len(tasks) - first)
-        with jax.default_device(devices[number % len(devices)]):
+        with jax.default_device(devices[0 if on_cpu else number % len(devices)]):
             own = jax.tree.map(lambda leaf: leaf[which], data)
             posterior = _train(settings, together, frames, own, lambda steps: told(steps * count))
         return posterior[None] if together == 1 else posterior
