@@ -131,9 +131,7 @@ class Adcrnn(nn.Module):
         h = act(max_pool(first(x), config.pool))  # the largest value stays so under leaky ReLU
         beside: Any = 0.0
         for i in range(config.convolutions):
-            both = (
-                config.skip and i == 0
-            )  # the skip connection's convolution sees the same and is made with it
+            both = config.skip and i == 0  # the skip's convolution sees the same rows: they are made as one
             h = dilated(config.maps * (1 + both), name=f"conv_{i}")(h)
             h, beside = jnp.split(h, 2, axis=-1) if both else (h, beside)
             h = norm(name=f"conv_norm_{i}")(h) if config.convolution_norm else h

@@ -70,18 +70,18 @@ def _lstm_backward(precision, kept, slope_TxBxH):
 
     i, f, g, o = jnp.split(open_TxBxG, 4, axis=-1)
     squashed = jnp.tanh(cell_TxBxH)
-    of_cell = jnp.concatenate([g * i * (1 - i), before_TxBxH * f * (1 - f), i * (1 - g**2)], axis=-1)
+    through_cell = jnp.concatenate([g * i * (1 - i), before_TxBxH * f * (1 - f), i * (1 - g**2)], axis=-1)
 
     def step(state, own):
         slope_cell, slope_h = state
-        slope, to_cell, to_output, forget, of_cell = own
+        slope, to_cell, to_output, forget, to_gates = own
         slope_h = slope_h + slope
         slope_cell = slope_cell + slope_h * to_cell
-        given = jnp.concatenate([jnp.tile(slope_cell, 3) * of_cell, slope_h * to_output], axis=-1)
+        given = jnp.concatenate([jnp.tile(slope_cell, 3) * to_gates, slope_h * to_output], axis=-1)
         return (slope_cell * forget, jnp.matmul(given, turned_GxH, precision=precision)), given
 
     turned_GxH = recurrent_HxG.T
-    steps = (slope_TxBxH, o * (1 - squashed**2), squashed * o * (1 - o), f, of_cell)
+    steps = (slope_TxBxH, o * (1 - squashed**2), squashed * o * (1 - o), f, through_cell)
     slope_gates_TxBxG = jax.lax.scan(step, (zeros, zeros), steps, reverse=True, unroll=_UNROLLED)[1]
     slope_recurrent_HxG = jnp.einsum("tbh,tbg->hg", h_TxBxH[:-1], slope_gates_TxBxG[1:], precision=precision)
     return slope_gates_TxBxG, slope_recurrent_HxG
