@@ -174,6 +174,9 @@ def test_a_clip_without_weight_does_not_train(clips):
 def test_a_clip_that_trains_is_not_predicted_and_an_unknown_one_is_refused(clips):
     with pytest.raises(LeakError, match="fold 3: 1 clips train that are predicted, 5 first"):
         adcrnn.fit_predict(settings(), clips, [task(np.arange(6), fold=3, train=np.arange(5, 20))])
+    spied = ClipTask(HALVES[1], AROUSED[HALVES[1]], np.ones(10), np.arange(1, 20), HALVES[0], 0, 0)
+    with pytest.raises(LeakError, match="fold 0: 9 clips train that are predicted, 2 first"):
+        adcrnn.fit_predict(settings(), clips, [spied])  # by their scales
     with pytest.raises(UserError, match="fold 0: there is no clip 20, there are 20"):
         adcrnn.fit_predict(settings(), clips, [task(np.array([20]))])
 
