@@ -98,4 +98,5 @@ def _corpus(config: ml_collections.ConfigDict) -> None:
 
 def _debug(config: ml_collections.ConfigDict) -> None:
     tiny(config)
+    config.distances = False
     config.sweep = grid(lambda_cyc=(0.5, 5.0), lambda_cls=(0.0, 2.0))

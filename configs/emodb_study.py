@@ -48,7 +48,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 def _debug(config: ml_collections.ConfigDict) -> None:
     tiny(config)
     config.arms = ("noise", "mixup", "moments", "gan", "wdiv")
-    config.gan.seeds = config.seeds = 2
+    config.gan.seeds = 2
     config.amount = 2.0
     config.curve = config.choice.amounts = (1.0, 2.0)
     config.choice.speakers = 2

@@ -82,10 +82,7 @@ def _check_ranges(config: Any) -> None:
         "training.log_every": config.training.log_every,
         "training.save_every": config.training.save_every,
         "svm.C": config.svm.C,
-        "dnn.steps": config.dnn.steps,
-        "dnn.batch_size": config.dnn.batch_size,
         "normalisations": len(config.normalisations),
-        "dnn.learning_rate": config.dnn.learning_rate,
         "gan.decay_factor": config.gan.decay_factor,
         "gan.adam_eps": config.gan.adam_eps,
         "hypers.smoothing": config.hypers.smoothing,
@@ -100,15 +97,9 @@ def _check_ranges(config: Any) -> None:
         "gan.adam_b1": config.gan.adam_b1,
         "gan.adam_b2": config.gan.adam_b2,
         "gan.slope": config.gan.slope,
-        "dnn.dropout": config.dnn.dropout,
     } | _several(config, "choice.real_share", "choice.dropout")
     widths = {f"gan.{name}": config.gan[name] for name in ("generator", "critic", "classifier")}
-    widths |= {"dnn.hidden": config.dnn.hidden} | _several(config, "choice.hidden")
-    for key, hidden in widths.items():
-        if not all(type(width) is int and 0 < width <= WIDEST for width in hidden):
-            raise UserError(
-                f"config.{key} are widths of hidden layers, above 0 and at most {WIDEST}, not {tuple(hidden)}"
-            )
+    widths |= _several(config, "choice.hidden")
     zero_or_more = {
         "amount": config.amount,
         "choice.speakers": config.choice.speakers,
@@ -119,9 +110,21 @@ def _check_ranges(config: Any) -> None:
         "gan.pretrain_epochs": config.gan.pretrain_epochs,
         "gan.noise_pretrain_epochs": config.gan.noise_pretrain_epochs,
         "training.members_per_group": config.training.members_per_group,
-        "dnn.l2": config.dnn.l2,
     } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
+    ranges_of = {"hidden": widths, "dropout": shares, "l2": zero_or_more}
+    for part in ("dnn", "dnn_alone", "dnn_both"):
+        for name, value in config[part].items():
+            if name not in config.dnn:
+                raise UserError(
+                    f"config.{part}.{name}: no key of config.dnn, which has {', '.join(config.dnn)}"
+                )
+            ranges_of.get(name, positive)[f"{part}.{name}"] = value
+    for key, hidden in widths.items():
+        if not all(type(width) is int and 0 < width <= WIDEST for width in hidden):
+            raise UserError(
+                f"config.{key} are widths of hidden layers, above 0 and at most {WIDEST}, not {tuple(hidden)}"
+            )
     if config.hypers.smoothing > 1:
         raise UserError(f"config.hypers.smoothing must be at most 1, it is {config.hypers.smoothing}")
     ranges.positive(positive)

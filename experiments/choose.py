@@ -76,7 +76,7 @@ def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, F
     Inner folds train on fewer rows: of a setting that they could try the fold itself may need too many of S.
     """
     for classifier in CLASSIFIERS:
-        settings = grid(study.config, arm, classifier, len(study.points))
+        settings = grid(study.config, arm, classifier, study.points_of(arm))
         for fold in study.folds:
             can_S = [can_make(study, arm, fold, setting.amount) for setting in settings]
             uar_S = inner_uar(trials[trials.classifier == classifier], fold, study.inner, len(settings))
@@ -118,7 +118,7 @@ def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:
 def _tried(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Setting, float]]:
     """Each classifier's settings with the UAR over all inner folds."""
     for classifier in CLASSIFIERS:
-        settings = grid(study.config, arm, classifier, len(study.points))
+        settings = grid(study.config, arm, classifier, study.points_of(arm))
         uar_S = _uar(trials[trials.classifier == classifier], len(settings))
         yield from ((classifier, setting, float(uar)) for setting, uar in zip(settings, uar_S, strict=True))
 
@@ -149,16 +149,17 @@ class _Trials:
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
         kinds = dict.fromkeys((setting.strength, setting.point) for setting in self._grid("svm"))
-        frames = []
-        for start in range(0, len(self.study.inner), _FOLDS_AT_ONCE):
+        frames, folds = [], self.study.inner
+        together = -(-len(folds) // -(-len(folds) // _FOLDS_AT_ONCE))  # parts of about the same length
+        for start in range(0, len(folds), together):
             for kind in kinds:
-                benches = list(self._benches(self.study.inner[start : start + _FOLDS_AT_ONCE], *kind))
+                benches = list(self._benches(folds[start : start + together], *kind))
                 for classifier in CLASSIFIERS:
                     frames += self._counts(classifier, benches, *kind)
         return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
 
     def _grid(self, classifier: str) -> list[Setting]:
-        return grid(self.study.config, self.arm, classifier, len(self.study.points))
+        return grid(self.study.config, self.arm, classifier, self.study.points_of(self.arm))
 
     def _benches(self, inner: list[Fold], strength: float, point: int) -> Iterator[Bench]:
         study = self.study

@@ -19,7 +19,6 @@ from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import UserError
 from sergan.folds import Fold
-from sergan.methods import METHODS
 
 _ROWS_BYTES = 4e9  # of the folds whose classifiers train at once on an accelerator,
 _CPU_ROWS_BYTES = 2e8  # and on a CPU, where few train at once anyway; they are in memory three times
@@ -55,7 +54,7 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
         Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in ("real", *study.arms)
-        for point in range(len(study.points) if arm in METHODS else 1)
+        for point in study.points_of(arm)
         for seed in range(study.config.gan.seeds)
     ]
     paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]

@@ -21,12 +21,16 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
     size = writers.read_json(run / "config.json")["members_per_group"]
     stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller, profile))
     stages.timed("synthesise", lambda: synthesise.synthesise(resolved, run))
-    if not hosts.as_first((run / "predictions.csv").exists()):
+    tables = ("predictions", "choices", "inner", "quality")
+    predicted, *chosen, measured = hosts.as_first([(run / f"{name}.csv").exists() for name in tables])
+    if not predicted or (resolved.inner and not all(chosen)):
         choices = stages.timed("choose", lambda: choose.choose(resolved, run))
-        stages.timed("classify", lambda: classify.classify(resolved, run, choices))
-    stages.timed("quality", lambda: quality.measure(resolved, run))
+        if not predicted:
+            stages.timed("classify", lambda: classify.classify(resolved, run, choices))
+    if not measured:
+        stages.timed("quality", lambda: quality.measure(resolved, run))
     if hosts.first():
-        stages.timed("report", lambda: stages.report(("predictions", "choice", "quality")))
+        stages.timed("report", stages.report)
     hosts.meet("the report is written")
 
 

@@ -1,11 +1,14 @@
 """Where a run folder has its trained generators, and the states of groups that are not trained to the end."""
 
 import sys
+import zlib
+from collections.abc import Collection
 from typing import Any
 
 from etils import epath
 
 from experiments import hosts
+from sergan import writers
 from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree
 from sergan.errors import UserError
 
@@ -15,9 +18,15 @@ def path(run: epath.Path, group: int) -> epath.Path:
     return run / "checkpoints" / f"generators_{group:03d}"
 
 
-def state_path(run: epath.Path, group: int) -> epath.Path:
-    """Where the states of a group in training are."""
-    return run / "checkpoints" / f"group_{group:03d}"
+def state_path(run: epath.Path, group: int, members: Collection[int]) -> epath.Path:
+    """Where the states of a group in training are; other members of the same number find nothing there."""
+    return run / "checkpoints" / f"group_{group:03d}_{zlib.crc32(repr(list(members)).encode()):08x}"
+
+
+def drop_states(run: epath.Path, group: int) -> None:
+    """Deletes the states of a group's number, whosever they are."""
+    for place in (run / "checkpoints").glob(f"group_{group:03d}_*"):
+        place.rmtree()
 
 
 def restore(run: epath.Path, group: int, abstract: Any) -> Any:
@@ -35,20 +44,26 @@ def restore(run: epath.Path, group: int, abstract: Any) -> Any:
 
 
 def drop_damaged_ones(run: epath.Path) -> None:
-    """Deletes generators that are not as they were saved, so that their group is trained again."""
+    """Deletes generators that are not as they were saved, or that no line of members.jsonl says the members
+    of, so that their group is trained again.
+    """
     if not hosts.first():
         return
-    number = 0
-    while (place := path(run, number)).exists():
-        if fault := damaged_tree(place):
+    listed = {
+        path(run, line["group"]).name for line in writers.read_lines(run / "members.jsonl", {"group": int})
+    }
+    for place in sorted((run / "checkpoints").glob("generators_*")):
+        if not place.name.removeprefix("generators_").isdigit():
+            continue  # Orbax's own, of a save that was cut off
+        fault = damaged_tree(place) or ("" if place.name in listed else "members.jsonl has no line of it")
+        if fault:
             place.rmtree()
             print(f"{place}: damaged ({fault}), and deleted; its group is trained again", file=sys.stderr)
-        number += 1
 
 
-def checkpoints(run: epath.Path, group: int) -> Checkpoints:
+def checkpoints(run: epath.Path, group: int, members: Collection[int]) -> Checkpoints:
     """The checkpoints of a group in training, without those that are not as they were saved."""
-    place = state_path(run, group)
+    place = state_path(run, group, members)
     dropped = drop_damaged(place) if hosts.first() else []
     hosts.meet("damaged checkpoints are gone")
     found = Checkpoints(place)

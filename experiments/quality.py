@@ -31,7 +31,7 @@ def measure(study: Study, run: epath.Path) -> None:
         Job(normalisation, arm, point, seed)
         for normalisation in study.config.normalisations
         for arm in study.arms
-        for point in range(len(study.points) if arm in METHODS else 1)
+        for point in study.points_of(arm)
         for seed in range(study.config.gan.seeds if arm in METHODS else 1)
     ]
     paths = [run / "quality" / f"{job.name}.csv" for job in jobs]

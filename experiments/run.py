@@ -28,6 +28,7 @@ HARMLESS = (
     "training.compilation_cache",
 )  # a run folder may be continued with others
 EMBEDDED = "emodb"  # the corpus of configs that name no other
+PARTS = ("predictions", "choice", "quality")  # folders with parts of tables, until those are whole
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 
@@ -85,16 +86,25 @@ def _stages(
 
 
 def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
-    """Whether nothing is to be done: the run ended, and nothing that a command needs of it is gone since."""
-    if not record["ended"]:
+    """Whether nothing is to be done: the run ended, nothing that is made anew is gone since, and no part of
+    a table is left."""
+    if not record["ended"] or any((run / part).exists() for part in PARTS):
         return False
-    needed = [run / name for name in ("report.html", "results.csv", "predictions.csv")]
-    if record["config"].get("kind") != "recordings":
-        needed += [run / "features.parquet", run / "source.parquet"]
+    config = record["config"]
+    names = ["report.html", "results.csv", "contrasts.csv", "predictions.csv"]
+    if config.get("kind") != "recordings":
+        choice, several = config.get("choice", {}), len(config.get("sweep", ())) > 1
+        names += ["features.parquet", "source.parquet", "quality.csv"]
+        names += ["points.csv"] * several
+        if choice.get("speakers") and (choice.get("amounts") or several):
+            names += ["choices.csv", "inner.csv"]
+    elif config.get("arms"):
+        names.append("quality.csv")
     if (run / "checkpoints").exists():  # else somebody wanted the space
+        names.append("members.jsonl")
         groups = {line["group"] for line in writers.read_lines(run / "members.jsonl", {"group": int})}
-        needed += [run / "checkpoints" / f"generators_{number:03d}" for number in sorted(groups)]
-    return all(path.exists() for path in needed)
+        names += [f"checkpoints/generators_{number:03d}" for number in sorted(groups)]
+    return all((run / name).exists() for name in names)
 
 
 def _keep_compiled(folder: str) -> None:
@@ -275,6 +285,11 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
         raise UserError(
             "--config.kind: belongs to the config's file; configs/emodb_wdiv.py works on features, "
             "configs/emodb_hda.py on recordings"
+        )
+    if "gan.loss" in found and flag.value.arms:
+        raise UserError(
+            f"--config.gan.loss: this study's arms are {', '.join(flag.value.arms)}; name others with "
+            "--config.arms"
         )
     corpus = flag.value.corpus
     if found.get("corpus.table") and "corpus.name" not in found and corpus.name == EMBEDDED:

@@ -1,5 +1,6 @@
 """How classifiers are trained: the config's own setting of an arm, and the grid of inner folds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -8,7 +9,6 @@ from sergan.classifiers import dnn, svm
 from sergan.classifiers.dnn import DnnSettings
 from sergan.classifiers.svm import SvmSettings
 from sergan.classifiers.tasks import FitPredict
-from sergan.methods import METHODS
 
 CLASSIFIERS: dict[str, FitPredict] = {"svm": svm.fit_predict, "dnn": dnn.fit_predict}
 STRENGTHS = ("noise", "mixup")  # arms with a strength, each under its own name in the config
@@ -54,16 +54,15 @@ def fixed(
     return Setting(point, amount, strength, config.real_share, l2, DnnSettings(hidden=hidden, **spec))
 
 
-def grid(config: Any, arm: str, classifier: str, points: int = 1) -> list[Setting]:
+def grid(config: Any, arm: str, classifier: str, points: Sequence[int] = (0,)) -> list[Setting]:
     """The settings that inner folds choose from, those with fewer rows first; `real` has no amounts.
 
-    Without amounts to choose from, a sweep's points at the config's own settings.
+    Without amounts to choose from, a sweep's `points` at the config's own settings.
     """
     choice = config.choice
-    places = range(points if arm in METHODS else 1)
     if not choice.amounts:
         amount = 0.0 if arm == "real" else config.amount
-        return [fixed(config, arm, classifier, amount, point) for point in places]
+        return [fixed(config, arm, classifier, amount, point) for point in points]
     rows: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)]
     if arm != "real":
         strengths = choice[arm] if arm in STRENGTHS else (0.0,)
@@ -78,7 +77,7 @@ def grid(config: Any, arm: str, classifier: str, points: int = 1) -> list[Settin
         ]
     return [
         Setting(point, amount, strength, share, regularisation, structure)
-        for point in places
+        for point in points
         for amount, strength, share in rows
         for regularisation, structure in structures
     ]

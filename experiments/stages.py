@@ -8,6 +8,7 @@ from typing import Any, TextIO, TypeVar
 from etils import epath
 
 from experiments import holes, hosts, lock
+from experiments.run import PARTS
 from sergan import events, metrics, report, sweep, writers
 from sergan.run_folder import Run
 
@@ -21,6 +22,7 @@ class Stages:
         self, run: epath.Path, record: dict[str, Any], read: Callable[[], dict[str, Any]], held: TextIO | None
     ) -> None:
         self.run, self._record, self._read, self._held = run, record, read, held
+        self._first = hosts.first()  # also when hosts have parted
 
     def begin(self, size: Callable[[], int]) -> None:
         """Makes the run folder, unless it is there, and keeps other processes out of it.
@@ -55,8 +57,9 @@ class Stages:
         self._record["members_per_group"] = length
         self._save()
 
-    def report(self, parts: tuple[str, ...]) -> None:
-        """From predictions.csv to report.html; then the folders with `parts` of the tables go."""
+    def report(self) -> None:
+        """From predictions.csv to report.html; then the folders with parts of the tables go."""
+        (self.run / "report.html").unlink(missing_ok=True)  # an older one: nothing is finished without
         holes.gather(self.run)
         predictions = Run(self.run).need("predictions")
         writers.write_frame(self.run / "results.csv", metrics.results(predictions))
@@ -65,7 +68,7 @@ class Stages:
         self._save()
         report.write(self.run)
         events.finish(self.run)
-        for part in parts:
+        for part in PARTS:
             (self.run / part).rmtree(missing_ok=True)
 
     def release(self) -> None:
@@ -74,7 +77,7 @@ class Stages:
             lock.release(self._held)
 
     def _save(self) -> None:
-        if hosts.first():
+        if self._first:
             writers.write_json(self.run / "config.json", self._record)
 
 

@@ -12,15 +12,16 @@ from experiments import points, ranges
 from experiments.checks import check
 from experiments.classes import chosen_classes
 from experiments.points import Point
-from sergan import adversarial, features, folds, inputs, logmel, mapping, members
+from sergan import adversarial, augment, features, folds, inputs, logmel, mapping, members
 from sergan.corpora import CORPORA, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction
 from sergan.folds import Fold
-from sergan.gan import GanConfig, steps_per_epoch
+from sergan.gan import LOSSES, GanConfig, steps_per_epoch
 from sergan.members import Member, View
-from sergan.methods import METHODS
+from sergan.methods import METHODS, reads
+from sergan.state import Hypers
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Study:
     def arms(self) -> tuple[str, ...]:
         """The kinds of synthetic rows that are compared with none."""
         return arms(self.config)
+
+    def points_of(self, arm: str) -> list[int]:
+        """The sweep's points that differ for an arm; the first for one that is not trained."""
+        return sorted({member.point for member in self.members if member.loss == arm}) or [0]
 
     def fold(self, index: int) -> Fold:
         """A fold or inner fold by its number."""
@@ -220,16 +225,19 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
         config.gan.seeds,
         list(zip(programs, hypers, strict=True)),
     )
+    _check_differences(swept, plan)
     study = Study(config, classes, corpus, source, splits, inner, swept, plan)
+    of_source = any(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
-        if not 1 <= want <= have:
+        if want < 1 or (want > have and of_source):
             raise UserError(
                 f"config.amount={config.amount} needs {want} synthetic rows per class when "
                 f"{' '.join(fold.held_out)} is held out, the source has {have}; it takes 1 or more"
             )
     if "speaker" in config.normalisations:
-        _check_speakers(config, corpus, source)
+        check_speakers("corpus", corpus)
+        check_speakers(f"source {config.source}", source)
     return study
 
 
@@ -297,15 +305,25 @@ def chooses(config: Any, swept: list[Point]) -> bool:
     return config.choice.speakers > 0 and (bool(config.choice.amounts) or len(swept) > 1)
 
 
-def _check_speakers(config: Any, corpus: FeatureTable, source: FeatureTable) -> None:
-    for where, table in (("corpus", corpus), (f"source {config.source}", source)):
-        speakers, counts = np.unique(table.speakers_U, return_counts=True)
-        alone = speakers[counts < 2].tolist()
-        if alone:
+def _check_differences(swept: list[Point], plan: list[Member]) -> None:
+    """Raises UserError for a swept key of config.hypers that no trained arm looks at."""
+    losses = list(dict.fromkeys(member.loss for member in plan))
+    for key in swept[0] if losses else ():
+        if key in Hypers._fields and not any(key in reads(loss) for loss in losses):
             raise UserError(
-                f"{where}: {len(alone)} speakers have one row ({', '.join(alone[:3])}), which has no "
-                "deviation of its own; leave 'speaker' out of config.normalisations or leave them out"
+                f"config.sweep: {key} makes no difference to {', '.join(losses)}; sweep other keys"
             )
+
+
+def check_speakers(where: str, table: FeatureTable) -> None:
+    """Raises UserError for speakers with one row, which normalisation by speaker would make zeros."""
+    speakers, counts = np.unique(table.speakers_U, return_counts=True)
+    alone = speakers[counts < 2].tolist()
+    if alone:
+        raise UserError(
+            f"{where}: {len(alone)} speakers have one row ({', '.join(alone[:3])}), which has no "
+            "deviation of its own; leave them out, or leave 'speaker' out of config.normalisations"
+        )
 
 
 def gan_config(

@@ -9,7 +9,7 @@ import pandas as pd
 from etils import epath
 
 from experiments import hosts
-from experiments.study import Study
+from experiments.study import Study, check_speakers
 from experiments.train import restore_generators
 from sergan import folds, rngs, synthesis, writers
 from sergan.corpora.tables import FeatureTable
@@ -138,6 +138,8 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
             f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
+    if wanted[0].normalisation == "speaker":
+        check_speakers("source", source)
     x_SxD = study.normalised_source(source, wanted[0].normalisation)
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):

@@ -33,6 +33,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     """
     total = _steps(study.members)
     generators.drop_damaged_ones(run)
+    logged = {line["member"] for line in writers.read_lines(run / "metrics.jsonl", {"member": int})}
     with (
         Interrupts() as interrupts,
         hosts.progress("CycleGANs", total) as progress,
@@ -44,19 +45,24 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
             interrupted = False
             try:
                 interrupted = _train_group(
-                    _Group(study, run, number, group), interrupts, progress, trace, total - _steps(todo)
+                    _Group(study, run, number, group, logged),
+                    interrupts,
+                    progress,
+                    trace,
+                    total - _steps(todo),
                 )
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
                     raise
+                half = members.halved(size)
                 if hosts.count() > 1:  # the others may be in the middle of it
                     raise UserError(
                         f"{size} members do not fit the memory of {hosts.count()} hosts; begin anew with "
-                        f"--config.training.members_per_group={-(-size // 2)}"
+                        f"--config.training.members_per_group={half}"
                     ) from error
-                generators.state_path(run, number).rmtree(missing_ok=True)
-                print(f"{size} members do not fit the memory; trying {-(-size // 2)}", file=sys.stderr)
-                size = -(-size // 2)
+                generators.drop_states(run, number)
+                print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)
+                size = half
                 smaller(size)
             number, todo = _remaining(study, run)
             progress(total - _steps(todo))
@@ -93,7 +99,7 @@ def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
     number = 0
     while generators.path(run, number).exists():
         if hosts.first():
-            generators.state_path(run, number).rmtree(missing_ok=True)
+            generators.drop_states(run, number)
         number += 1
     lines = writers.read_lines(run / "members.jsonl")
     trained = {line["member"] for line in lines if line["group"] < number}
@@ -105,13 +111,17 @@ def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
 class _Group:
     """The members of one group on the device, and their part of the run folder."""
 
-    def __init__(self, study: Study, run: epath.Path, number: int, group: list[Member]) -> None:
+    def __init__(
+        self, study: Study, run: epath.Path, number: int, group: list[Member], logged: set[int]
+    ) -> None:
+        """Goes on from the group's newest checkpoint; adds its members to those that are `logged`."""
         self._study, self._run, self._number, self._group = study, run, number, group
         self._gan = group[0].gan
         x_UxD, x_SxD = study.tables[group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, [study.view(member) for member in group])
         self._hypers = members.stack_hypers(group)
-        self._checkpoints = generators.checkpoints(run, number)
+        indices = [member.index for member in group]
+        self._checkpoints = generators.checkpoints(run, number, indices)
         state = members.init(self._gan, group)
         saved = int(hosts.as_first(self._checkpoints.latest() or 0))
         self._saved = saved or None
@@ -120,7 +130,9 @@ class _Group:
         self.count, self.chunk = len(_distinct(group)), study.config.training.log_every
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
-        self._forget_metrics_after(self.step)
+        if hosts.first() and logged.intersection(indices):
+            self._forget_metrics_after(self.step)
+        logged.update(indices)
         self._events = Events(self._run / FOLDER / self._name, self.step) if hosts.first() else None
         self._started = time.monotonic()
 
@@ -220,7 +232,7 @@ class _Group:
             ),
         )
         shown = [name for name in ("critic_T", "cycle", "class") if name in metrics]
-        self._means = {name: float(np.mean(metrics[name])) for name in shown}
+        self._means = {name: float(np.mean(_finite(metrics[name]))) for name in shown}
         self._tell_tensorboard(step, metrics)
 
     @property
@@ -229,10 +241,10 @@ class _Group:
         return f"{self._gan.loss}_{self._group[0].normalisation}_{self._number:03d}"
 
     def _tell_tensorboard(self, step: int, metrics: dict[str, np.ndarray]) -> None:
-        """Each metric as the mean of the group's members: of all emotions, and of each."""
+        """Each metric as the mean of the group's sound members: of all emotions, and of each."""
         assert self._events is not None
         places = [place for place, _ in _distinct(self._group)]
-        means = {name: values_MxK[places].mean(axis=0) for name, values_MxK in metrics.items()}
+        means = {name: _finite(values_MxK[places]).mean(axis=0) for name, values_MxK in metrics.items()}
         each = {
             f"{name}/{emotion}": float(mean_K[k])
             for name, mean_K in means.items()
@@ -242,11 +254,15 @@ class _Group:
 
     def _forget_metrics_after(self, step: int) -> None:
         """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
-        if not hosts.first():
-            return
         path, indices = self._run / "metrics.jsonl", {member.index for member in self._group}
         lines = writers.read_lines(path)
         writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
+
+
+def _finite(values_MxK: np.ndarray) -> np.ndarray:
+    """The members whose values are all finite; where none has, all."""
+    finite_M = np.isfinite(values_MxK).all(axis=1)
+    return values_MxK[finite_M] if finite_M.any() else values_MxK
 
 
 @lru_cache

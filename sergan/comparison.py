@@ -188,7 +188,7 @@ def _answer_several(rows: pd.DataFrame, how: str, contrasts: pd.DataFrame | None
     clear_rows = [row for row in tested.to_dict("records") if verdict(row) != "open"]
     if clear_rows:
         kept = sum(row["p_value"] < 0.05 for row in clear_rows)
-        parts.append(f"Of these {len(clear_rows)} differences, {kept} keep p < 0.05 after Holm's correction.")
+        parts.append(f"{kept} of {len(clear_rows)} such differences keep p < 0.05 after Holm's correction.")
     if contrasts is not None:
         parts += _contrast_words(contrasts, "real+wdiv", "real+moments")
     return " ".join(parts)

@@ -18,8 +18,9 @@ _SECONDS = 10  # after which events are in the file
 class Events:
     """The events of one folder, which TensorBoard shows as one run.
 
-    A run that goes on from `step` hides what was written of later steps before. Events are written by this
-    thread, so that a full disk is an error here; tensorboardX's own writer would wait for its thread forever.
+    A run that goes on from `step` hides what was written of it and later ones before. Events are written by
+    this thread, so that a full disk is an error here; tensorboardX's own writer would wait for its thread
+    forever.
 
     Raises:
       OSError: the folder cannot be written to, here and in every method.
@@ -30,9 +31,10 @@ class Events:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self._folder, self._event, self._written = epath.Path(folder), Event, time.monotonic()
+        goes_on = self._folder.exists() and any(self._folder.iterdir())
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writer: Any = EventsWriter(os.path.join(os.fspath(folder), "events"))
-        if step:
+        if goes_on:
             self._write(step, file_version="brain.Event:2")
             self._write(step, session_log=SessionLog(status=SessionLog.START))
 

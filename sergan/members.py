@@ -67,7 +67,8 @@ def plan(
 ) -> list[Member]:
     """All members of a run: each point's networks with each loss, and its hypers.
 
-    Inner folds have the first seed only.
+    Points that make no difference to a loss have those of the first of them. Inner folds have the first seed
+    only.
     """
     members: list[Member] = []
 
@@ -82,16 +83,21 @@ def plan(
             decay_steps=max(1, gan.decay_steps * gan.noise_steps // gan.steps),  # as often in all
         )
 
+    def own(loss: str) -> list[int]:
+        first: dict[Any, int] = {}
+        for point, (gan, values) in enumerate(points):
+            read = tuple(values.get(name) for name in sorted(methods.reads(loss)))
+            first.setdefault((program(gan, loss), read), point)
+        return list(first.values())
+
     for loss, normalisation in product(losses, normalisations):
-        for (point, (gan, values)), seed in product(enumerate(points), range(seeds)):
+        for point, seed in product(own(loss), range(seeds)):
+            gan, values = points[point]
+            settings = tuple(sorted(values.items()))
             for fold in folds:
                 if not fold.inner or seed == 0:
-                    index, own, settings = (
-                        len(members),
-                        program(gan, loss),
-                        tuple(sorted(values.items())),
-                    )
-                    members.append(Member(index, own, normalisation, fold.index, seed, point, settings))
+                    at = normalisation, fold.index, seed, point
+                    members.append(Member(len(members), program(gan, loss), *at, settings))
     return members
 
 
@@ -131,11 +137,14 @@ def stack_views(source_SxD: Any, target_UxD: Any, views: list[View]) -> GanData:
     return GanData(**whole, **shard(own, len(views)))
 
 
-def make_chunk(step: Step, steps: int, size: int) -> Chunk:
+def make_chunk(step: Step, steps: int, size: int, turns: bool | None = None) -> Chunk:
     """`steps` steps of a group of `size` members as one program; the state is donated and stays where it is.
 
-    A device's members are vmapped; a CPU takes one after another, whose state then stays in its caches.
-    Returns the new state and the metrics [M, K], averaged over the chunk.
+    Args:
+      turns: whether a device takes its members one after another, instead of vmapped; None: as a CPU does,
+        in whose caches the state of one then stays.
+    Returns:
+      The program; it gives the new state and the metrics [M, K], averaged over the chunk.
     """
 
     def chunk(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
@@ -144,9 +153,10 @@ def make_chunk(step: Step, steps: int, size: int) -> Chunk:
 
     together = jax.vmap(chunk, in_axes=(0, DATA_AXES, 0))
     placement = _placement(size, PartitionSpec("member"))
-    on_cpu = placement.mesh.devices.flat[0].platform == "cpu"
+    if turns is None:
+        turns = placement.mesh.devices.flat[0].platform == "cpu"
     on_each_device = jax.shard_map(
-        _in_turns(together) if on_cpu else together,
+        _in_turns(together) if turns else together,
         mesh=placement.mesh,
         in_specs=(placement.spec, _DATA_SPECS, placement.spec),
         out_specs=placement.spec,
@@ -248,6 +258,13 @@ def shard(tree: Any, size: int) -> Any:
 def devices_of(size: int) -> int:
     """How many devices a group lies over: the most that have equally many members."""
     return max(count for count in range(1, len(jax.devices()) + 1) if size % count == 0)
+
+
+def halved(size: int) -> int:
+    """Members of a group that takes half of the memory on each of its devices, or lies over fewer of them."""
+    devices = devices_of(size)
+    each = size // devices
+    return devices * -(-each // 2) if each > 1 else -(-size // 2)
 
 
 def _placement(size: int, spec: PartitionSpec) -> NamedSharding:

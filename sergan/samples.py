@@ -27,7 +27,11 @@ class Sample(NamedTuple):
 
 
 def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CLASS) -> Sample:
-    """Some real training rows, and synthetic rows of each of one fold's files, z-normed on the former."""
+    """Some real training rows, and synthetic rows of each of one fold's files, z-normed on the former.
+
+    Files have rows of other source rows: those of the same one would lie side by side in an embedding, and
+    arms would look alike that are not.
+    """
     from sergan import folds
     from sergan.corpora import tables
 
@@ -38,10 +42,10 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
     train_R = np.flatnonzero(~np.isin(table.speakers_U, list(left_out)))
     real_R = _balanced(table.emotions_U, train_R, REAL_PER_CLASS)
     parts = [(x_UxD[real_R], table.emotions_U[real_R], REAL)]
-    for file, frame in zip(files, frames, strict=True):
+    for turn, (file, frame) in enumerate(zip(files, frames, strict=True)):
         fake_NxD = frame[list(table.names_D)].to_numpy(np.float32)
         target_N = frame["target_emotion"].to_numpy(str)
-        fake_R = _balanced(target_N, np.flatnonzero(np.isfinite(fake_NxD).all(axis=1)), per_class)
+        fake_R = _balanced(target_N, np.flatnonzero(np.isfinite(fake_NxD).all(axis=1)), per_class, turn)
         parts.append((fake_NxD[fake_R], target_N[fake_R], file.arm))
     kind_N = np.concatenate([np.full(len(x_NxD), kind) for x_NxD, _, kind in parts])
     x_NxD = np.concatenate([x_NxD for x_NxD, _, _ in parts])
@@ -103,7 +107,9 @@ def _read(file: RowsFile) -> pd.DataFrame:
         return parquet.read(stream)
 
 
-def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:
-    """Up to `most` of the given rows of each label, at random but always the same ones."""
+def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int, turn: int = 0) -> np.ndarray:
+    """Up to `most` of the given rows of each label, at random but always the same ones; in another turn
+    others, as far as there are any."""
     mixed = np.random.default_rng(0).permutation(rows)
-    return np.concatenate([mixed[label_N[mixed] == label][:most] for label in np.unique(label_N[rows])])
+    groups = [mixed[label_N[mixed] == label] for label in np.unique(label_N[rows])]
+    return np.concatenate([np.roll(group, -turn * most)[:most] for group in groups])

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
+from matplotlib.figure import Figure
+from PIL import Image
 
-from sergan import data
+from sergan import data, figures
 from sergan.corpora import emodb, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.features import extract
@@ -45,7 +47,7 @@ def _cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     """A cache with the IS10 rows of the twenty clips."""
     place = tmp_path_factory.mktemp("cache")
@@ -62,6 +64,13 @@ def users_programs():
         patch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
         yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are made, and saved as a single point: to draw them takes most of a report's time."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: Image.new("RGB", (1, 1)).save(file, "PNG"))
+    monkeypatch.setattr(figures, "_tsne", lambda z_NxP: z_NxP[:, :2])
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from sergan import adversarial, comparison, members, methods, rngs
 from sergan.adversarial import KINDS
-from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
+from tests.test_cyclegan import CLASSES, CONFIG, HYPERS, assert_close, group
 
 LEARNING = {"lr_g": 2e-3, "lr_c": 2e-3, "lr_cls": 2e-3}
 
@@ -100,6 +100,26 @@ def test_critics_of_codes_do_not_train_the_encoder(toy):
         np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (first["G"], second["G"])), strict=True)
     ]
     assert max(apart) > 1e-3
+
+
+@pytest.mark.parametrize("loss", methods.METHODS)
+def test_a_step_depends_on_what_its_method_is_said_to_read(toy, loss):
+    plan, views, source = group(toy)
+    config = replace(CONFIG, loss=loss, identity=True)
+    chunk = members.make_chunk(methods.of(config).make_step(config), 2, 1)
+    data = members.stack_views(source, toy.x_UxD, views[:1])
+
+    def after(**changes):
+        values = HYPERS | {"lambda_id": 1.0, "penalty_k": 2.0, "lambda_cls": 2.0} | changes
+        member = replace(plan[0], hypers=tuple(sorted(values.items())))
+        state = members.init(config, [member])
+        return jax.tree.leaves(chunk(members.stack_hypers([member]), data, state)[0].params)
+
+    first = after()
+    for name, value in HYPERS.items():
+        other = after(**{name: 0.5 * value + 0.1})
+        same = all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+        assert same == (name not in methods.reads(loss)), name
 
 
 def test_the_arms_are_their_methods():

@@ -101,18 +101,27 @@ def test_a_finished_run_is_found_done_and_another_config_refused(run):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_numbers(run, tmp_path):
+    """Of one arm and network, whose numbers are those of all of them together."""
     place = tmp_path / "cut"
-    command = [sys.executable, "launch.py", HDA, f"--workdir={place}"]
+    few = [HDA, "--config.arms=('wavegan',)", "--config.classifiers=('tiny adcrnn L_f1',)"]
+    few += [f"--workdir={place}"]
+    command = [sys.executable, "launch.py", *few]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as cut:
         while cut.poll() is None and not (place / "metrics.jsonl").exists():
             time.sleep(0.05)
         cut.send_signal(signal.SIGINT)
         assert cut.wait() == 3, cut.stderr.read()
     assert not (place / "results.csv").exists()
-    code, _, err = process(HDA, f"--workdir={place}")
+    code, _, err = process(*few)
     assert code == 0, err
-    for name in ("predictions.csv", "quality.csv", "members.jsonl"):
-        assert (place / name).read_bytes() == (run / name).read_bytes(), name
+    for name in ("predictions", "quality"):
+        ours, theirs = (pd.read_csv(folder / f"{name}.csv", dtype=WORDS) for folder in (place, run))
+        same = theirs.arm.isin(["real", "real+wavegan", "wavegan"])
+        if name == "predictions":
+            same &= theirs.classifier == "tiny adcrnn L_f1"
+        pd.testing.assert_frame_equal(ours, theirs[same].reset_index(drop=True), check_exact=True)
+    lines = [(folder / "members.jsonl").read_text().splitlines() for folder in (place, run)]
+    assert lines[0] == lines[1][: len(lines[0])] and len(lines[0]) == 3
 
 
 def test_synthesize_writes_wav_files_from_every_folds_gans(run, tmp_path):

@@ -142,7 +142,7 @@ def test_a_gap_is_a_fold_without_predictions_of_some_seed():
 def test_the_answer_to_a_study_says_what_its_intervals_say():
     text = comparison.answer(STUDY)
     assert "SVM, train normalisation: better real+x (+2.0); worse real+noise (-5.0); 1 of 3 cannot" in text
-    assert "Of these 2 differences, 0 keep p < 0.05" in text
+    assert "0 of 2 such differences keep p < 0.05" in text
     assert "against" not in text
     open_only = STUDY[~STUDY["arm"].isin(["real+x", "real+noise"])]
     text = comparison.answer(open_only)

@@ -77,11 +77,11 @@ def group(toy, seeds=1, **hypers):
     return plan, views, source
 
 
-def run(config, plan, views, source, target, steps=20):
+def run(config, plan, views, source, target, steps=20, turns=None):
     """State and metrics on the host: indexing what lies on two CPU devices can deadlock on one core."""
     data = members.stack_views(source, target, views)
     state = members.init(config, plan)
-    chunk = members.make_chunk(cyclegan.make_step(config), steps, len(plan))
+    chunk = members.make_chunk(cyclegan.make_step(config), steps, len(plan), turns)
     state, metrics = chunk(members.stack_hypers(plan), data, state)
     return jax.device_get((state._replace(key=()), metrics))
 
@@ -120,9 +120,8 @@ def test_a_member_alone_equals_itself_in_a_batch(toy, loss, classifier_data):
 def test_members_vmapped_as_on_accelerators_give_the_numbers_of_members_in_turns(toy, monkeypatch):
     plan, views, source = group(toy)
     monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])  # one for all members
-    in_turns, said = run(CONFIG, plan, views, source, toy.x_UxD)
-    monkeypatch.setattr(members, "_in_turns", lambda together: together)
-    vmapped, same = run(CONFIG, plan, views, source, toy.x_UxD)
+    in_turns, said = run(CONFIG, plan, views, source, toy.x_UxD, turns=True)
+    vmapped, same = run(CONFIG, plan, views, source, toy.x_UxD, turns=False)
     assert_near(in_turns.params, vmapped.params, 1e-5)
     assert {name: metric.shape for name, metric in said.items()} == {n: m.shape for n, m in same.items()}
     np.testing.assert_allclose(said["cycle"], same["cycle"], rtol=1e-4)

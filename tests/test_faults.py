@@ -122,7 +122,7 @@ def interrupted(place, name, after=1):
 # people
 
 
-def test_ctrl_c_at_each_stage_loses_nothing(command, straight, tmp_path):
+def test_ctrl_c_at_each_stage_loses_nothing(command, straight, tmp_path, undrawn):
     folder = tmp_path / "run"
     stages = [(study, "prepare", 1), (train._Group, "advance", 3), (synthesis, "frame", 2)]
     stages += [(choose._Trials, "all", 2), (classify._Part, "predictions", 3), (report, "write", 1)]
@@ -286,12 +286,63 @@ def stopped(command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with interrupted(train._Group, "advance", 4):
         assert launch(*command, f"--workdir={folder}")[0] == 3
-    assert sorted(path.name for path in (folder / "checkpoints" / "group_000").glob("*")) == ["6", "8"]
+    assert sorted(path.name for path in states(folder).glob("*")) == ["6", "8"]
     return folder
 
 
+def states(folder):
+    """Where the states of the first group are, which was stopped."""
+    (found,) = (folder / "checkpoints").glob("group_000_*")
+    return found
+
+
+def test_states_are_not_taken_for_those_of_other_members(stopped, straight, command, tmp_path):
+    folder = Path(shutil.copytree(stopped, tmp_path / "run"))
+    states(folder).rename(folder / "checkpoints" / "group_000_00000000")  # of other folds, of the same shapes
+    with interrupted(synthesise, "synthesise"):
+        assert launch(*command, f"--workdir={folder}")[0] == 3
+    assert_same_training(folder, straight)
+    assert not list((folder / "checkpoints").glob("group_*"))
+
+
+def test_generators_of_which_nothing_says_the_members_are_trained_again(straight, copied, command):
+    (copied / "members.jsonl").unlink()
+    with interrupted(synthesise, "synthesise"):
+        code, _, err = launch(*command, f"--workdir={copied}")
+    assert code == 3 and "members.jsonl has no line of it" in err, err
+    assert_same_training(copied, straight)
+
+
+def test_tables_that_are_gone_are_made_anew(straight, copied, command, undrawn):
+    config, record = run.open_run(epath.Path(copied))
+    assert config.choice.amounts and run._finished(epath.Path(copied), record)
+    for name in ("choices.csv", "inner.csv", "quality.csv", "contrasts.csv", "results.csv"):
+        (copied / name).unlink()
+        assert not run._finished(epath.Path(copied), record), name
+        shutil.copy(straight / name, copied)
+    assert run._finished(epath.Path(copied), record)
+    for name in ("choices.csv", "inner.csv", "quality.csv", "contrasts.csv"):
+        (copied / name).unlink()
+    code, _, err = launch(*command, f"--workdir={copied}")
+    assert code == 0, err
+    assert (copied / "contrasts.csv").read_bytes() == (straight / "contrasts.csv").read_bytes()
+    assert_same(copied, straight)
+
+
+def test_a_run_whose_report_was_cut_off_is_not_finished(straight, copied, command):
+    """With an older report, of before its end, in its place."""
+    record = run.open_run(epath.Path(copied))[1]
+    with interrupted(report, "write"):
+        (copied / "contrasts.csv").unlink()
+        assert launch(*command, f"--workdir={copied}")[0] == 3
+    assert not run._finished(epath.Path(copied), record)
+    (copied / "report.html").write_text("made again")
+    (copied / "predictions").mkdir()
+    assert not run._finished(epath.Path(copied), record)
+
+
 def test_every_damage_of_every_file_of_a_checkpoint_is_noticed(stopped, tmp_path):
-    whole = stopped / "checkpoints" / "group_000"
+    whole = states(stopped)
     names = [path.relative_to(whole) for path in (whole / "8").rglob("*") if path.is_file()]
     assert len(names) > 8
     for number, (name, damage) in enumerate((name, damage) for name in names for damage in DAMAGES):
@@ -310,7 +361,7 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint(
     stopped, straight, command, tmp_path, steps, damage
 ):
     folder = Path(shutil.copytree(stopped, tmp_path / "run"))
-    group = folder / "checkpoints" / "group_000"
+    group = states(folder)
     for step in steps:
         damage(max((group / step).rglob("d/*"), key=lambda path: path.stat().st_size))
     with interrupted(synthesise, "synthesise"):
@@ -318,7 +369,7 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint(
     assert code == 3
     assert all(f"{group / step}: not whole (" in err for step in steps)
     how = "goes on from the one at step 6" if steps == "8" else "is trained anew"
-    assert f"group_000: {how}" in err
+    assert f"{group.name}: {how}" in err
     assert_same_training(folder, straight)
 
 

@@ -94,6 +94,14 @@ def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
     assert members.group_length(made, at_most) == length
 
 
+@pytest.mark.parametrize(("size", "half"), [(8, 4), (12, 8), (4, 2), (5, 3), (2, 1)])
+def test_half_a_group_has_fewer_members_on_a_device(size, half):
+    """There are four devices: as many members on each as on the most, or fewer devices."""
+    assert members.halved(size) == half
+    before, after = size // members.devices_of(size), half // members.devices_of(half)
+    assert after < before or before == 1
+
+
 def test_padding_a_members_rows_never_shows_a_row_it_may_not_see(toy):
     _, views, source = group(toy)
     data = jax.device_get(members.stack_views(source, toy.x_UxD, views))

@@ -157,6 +157,11 @@ def test_inspect_names_a_path_that_no_disk_has():
     assert said.endswith("999: the name is too long for this disk; name a shorter one")
 
 
+def test_another_loss_of_a_study_that_names_its_arms_is_refused():
+    said = refused("--config=configs/emodb_study.py:debug", "--config.gan.loss=gan")
+    assert "--config.gan.loss: this study's arms are noise, mixup, moments, gan, wdiv; name others" in said
+
+
 def test_a_sweep_of_a_study_without_cyclegans_is_refused():
     said = refused("--config=configs/emodb_hda.py:debug", "--sweep=lambda_cyc=1,2")
     assert "--sweep=lambda_cyc=1,2: a study on recordings has no CycleGANs to sweep" in said

@@ -74,7 +74,7 @@ def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path, ha
     assert "chosen" in (run / "report.html").read_text() and not list(run.rglob("*.partial"))
 
 
-def test_a_sweep_has_a_row_for_each_point(tmp_path, half):
+def test_a_sweep_has_a_row_for_each_point(tmp_path, half, undrawn):
     run = tmp_path / "run"
     code, _, err = launch("--config=configs/emodb_ablations.py:debug", *few(half), f"--workdir={run}")
     assert code == 0, err
@@ -93,7 +93,7 @@ def test_a_sweep_has_a_row_for_each_point(tmp_path, half):
         assert swept.items() <= member["hypers"].items()
 
 
-def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, half):
+def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, half, undrawn):
     run = tmp_path / "run"
     named = "--config.corpus.name=emodb"  # whose clips name their texts
     code, _, err = launch("--config=configs/emodb_texts.py:debug", named, *few(half), f"--workdir={run}")
@@ -170,7 +170,7 @@ def test_spectrograms_are_transferred_and_train_classifiers(tmp_path):
     assert "give --config.corpus.root=DIR" in refused(config)
 
 
-def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow):
+def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow, undrawn):
     """EMO-DB's speakers in the roles of IEMOCAP's."""
     table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
     names = sorted(set(table.speakers_U.tolist()))
@@ -195,7 +195,7 @@ def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow):
     assert "Beside Bao et al. 2019" in page and "60.37 ± 0.70" in page
 
 
-def test_the_other_settings_run_too(tmp_path, half):
+def test_the_other_settings_run_too(tmp_path, half, undrawn):
     """JS loss, identity loss, two GAN seeds, seven classes, the corpus's own clips as source, a sweep."""
     run = tmp_path / "run"
     sweep = "--sweep=lambda_cyc=0.5,5"

@@ -14,6 +14,7 @@ from sergan import metrics, report, sweep
 from sergan.run_folder import Missing, Run
 from tests.test_report import HOSTILE, Page, record, write_json, write_lines
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 EMOTIONS = ("anger", "fear", "neutral")
 ONE = pd.DataFrame({"point": [0, 1, 2], "lambda_cyc": [0.5, 5.0, 50.0]})
 TWO = pd.DataFrame(

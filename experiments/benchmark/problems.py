@@ -38,9 +38,9 @@ def data(gan: GanConfig, count: int, source_rows: int = SOURCE_ROWS) -> GanData:
 
 
 @lru_cache
-def chunk(size: Size, steps: int, count: int) -> Any:
+def chunk(size: Size, steps: int, count: int, turns: bool | None = None) -> Any:
     """The program under test: `steps` steps of `count` members, compiled once for all figures."""
-    return members.make_chunk(cyclegan.make_step(size.gan), steps, count)
+    return members.make_chunk(cyclegan.make_step(size.gan), steps, count, turns)
 
 
 class Training:

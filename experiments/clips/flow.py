@@ -27,7 +27,7 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
     if not (run / "predictions.csv").exists():
         stages.timed("classify", lambda: classify.classify(resolved, run))
     stages.timed("quality", lambda: quality.measure(resolved, run))
-    stages.timed("report", lambda: stages.report(("predictions", "quality")))
+    stages.timed("report", stages.report)
 
 
 def _prepare(config: Any) -> Study:

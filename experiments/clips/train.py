@@ -50,7 +50,7 @@ def train(study: Study, run: epath.Path) -> None:
         for number, group in enumerate(groups(study, size)):
             if not generators.path(run, number).exists():
                 _train_group(_Group(study, run, number, group, clips), interrupts, progress, done)
-            generators.state_path(run, number).rmtree(missing_ok=True)
+            generators.drop_states(run, number)
             done += sum(member.gan.steps for member in group)
             progress(done)
 
@@ -84,7 +84,7 @@ class _Group:
         self._gan, self.count, self.steps = members[0].gan, len(members), members[0].gan.steps
         data = [_data(study, member, *clips) for member in members]
         self._data = _together(data)._replace(x_UxT=data[0].x_UxT, length_U=data[0].length_U)
-        self._checkpoints = generators.checkpoints(run, number)
+        self._checkpoints = generators.checkpoints(run, number, [member.index for member in members])
         state = _init(self._gan, self.count)(_together([_key(member) for member in members]))
         saved = self._checkpoints.latest() or 0
         self._state = self._checkpoints.restore(saved, state) if saved else state

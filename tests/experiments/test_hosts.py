@@ -50,7 +50,8 @@ def ended(processes):
 
 def test_two_processes_interrupted_and_started_again_give_what_one_gives(toy_folder):
     one, two = toy_folder / "one", toy_folder / "two"
-    settings = ["--config.training.members_per_group=4", "--config.training.save_every=70"]
+    settings = ["--config.training.members_per_group=4", "--config.training.save_every=40"]
+    settings += ["--config.gan.pretrain_epochs=0", "--config.gan.epochs=80"]
     assert ended([start([*command(toy_folder, one), *settings], 4)])[0] == [0]
     processes = start_two([*command(toy_folder, two), *settings])
     while not (two / "metrics.jsonl").exists() and processes[1].poll() is None:

@@ -11,7 +11,7 @@ import soundfile
 from configs import emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import run, study
+from experiments import run, settings, study
 from sergan import data
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -158,6 +158,32 @@ def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, to
     refused(config, "no row of each corpus has the emotion 'fear'; there are anger, boredom")
 
 
+def test_what_a_dnn_has_otherwise_beside_real_rows_is_checked_too(config):
+    for key, value, match in [
+        ("steps", 0, "config.dnn_both.steps must be above 0, it is 0"),
+        ("hidden", (0,), "config.dnn_both.hidden are widths of hidden layers"),
+        ("dropout", 1.0, "config.dnn_both.dropout must lie between 0 and 1"),
+        ("L2", 1.0, "config.dnn_both.L2: no key of config.dnn, which has .*l2"),
+    ]:
+        with config.dnn_both.unlocked():
+            config.dnn_both = {key: value}
+        refused(config, match)
+
+
+def test_arms_that_make_nothing_of_the_source_may_have_more_rows_than_it_has(config):
+    config.amount = 20.0
+    config.arms = ("smote", "noise")
+    assert study.prepare(config).members == []
+    config.arms = ("smote", "moments")
+    refused(config, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019")
+
+
+def test_speakers_of_one_row_have_no_deviation(toy):
+    study.check_speakers("source", toy)
+    with pytest.raises(UserError, match=r"^source: 1 speakers have one row \(s1\)"):
+        study.check_speakers("source", toy.select(np.append(np.flatnonzero(toy.speakers_U != "s1"), 0)))
+
+
 def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config):
     config.choice.C = ()
     study.prepare(config)
@@ -178,6 +204,22 @@ def test_a_sweep_has_members_for_each_point_and_choosing_ones_on_inner_folds(con
         assert made.points[member.point].items() <= values.items() and values["penalty_p"] == 6
     config.choice.speakers = 0
     assert len(study.prepare(config).members) == 2 * 4 * 2 * 10
+
+
+def test_points_that_make_no_difference_to_an_arm_are_trained_once(config):
+    config.sweep = grid(lambda_cls=(0.0, 2.0), smoothing=(0.8, 0.9))
+    config.arms = ("moments", "sahu_gan", "adan", "gan")
+    config.normalisations = ("train",)
+    made = study.prepare(config)
+    of = {arm: made.points_of(arm) for arm in config.arms}
+    assert of == {"moments": [0], "sahu_gan": [0, 1], "adan": [0, 1, 2, 3], "gan": [0, 1, 2, 3]}
+    for arm in ("sahu_gan", "gan"):
+        points = {setting.point for setting in settings.grid(config, arm, "svm", made.points_of(arm))}
+        assert points == set(of[arm])
+    config.arms = ("sahu_gan", "wdiv")
+    assert study.prepare(config).points_of("wdiv") == [0, 2]
+    config.arms = ("wdiv",)
+    refused(config, "config.sweep: smoothing makes no difference to wdiv; sweep other keys")
 
 
 def test_points_may_differ_in_what_is_compiled(config):

@@ -109,6 +109,12 @@ def test_every_member_and_emotion_is_logged_with_its_losses(debug, straight):
     assert members[3]["held_out"] == "emodb/10" and members[3]["normalisation"] == "train"
 
 
+def test_a_diverged_member_is_left_out_of_the_means_that_are_shown():
+    values_MxK = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 4.0]])
+    np.testing.assert_array_equal(train._finite(values_MxK).mean(axis=0), [3.0, 3.0])
+    assert np.isnan(train._finite(np.full((2, 2), np.nan))).all()
+
+
 def test_a_trained_group_is_not_trained_again(debug, straight):
     before = (straight[0] / "metrics.jsonl").read_bytes()
     train.train(debug, straight[0], 5, never)
