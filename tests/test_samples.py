@@ -1,5 +1,6 @@
 """Which files of synthetic rows are shown beside each other."""
 
+import numpy as np
 from etils import epath
 
 from sergan import samples
@@ -28,3 +29,12 @@ def test_one_arm_is_shown_alone():
 def test_other_arms_are_shown_up_to_three():
     files = [file(arm, 0) for arm in ("coral", "gan", "moments", "noise")]
     assert arms_and_folds(files) == [("coral", 0, 0), ("gan", 0, 0), ("moments", 0, 0)]
+
+
+def test_arms_in_one_picture_have_rows_of_other_source_rows():
+    """A source row that is shown with two transfers would lie beside itself."""
+    label_N, rows = np.repeat(["anger", "fear"], 10), np.arange(20)
+    first, second, again = (set(samples._balanced(label_N, rows, 4, turn).tolist()) for turn in (0, 1, 0))
+    assert first == again and len(first) == len(second) == 8 and not first & second
+    assert {label_N[row] for row in second} == {"anger", "fear"}
+    assert len(set(samples._balanced(label_N, rows, 20, 1).tolist())) == 20
