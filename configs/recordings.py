@@ -59,7 +59,8 @@ def base() -> ml_collections.ConfigDict:
     adcrnn.batch_size = 16
     adcrnn.learning_rate = 1e-3
     adcrnn.decay = True  # whether the learning rate falls linearly to 0
-    adcrnn.center_weight = 0.1
+    adcrnn.center_weight = 0.1  # of L_f1 and L_f3
+    adcrnn.contrastive_weight = 1.0  # of L_f4
     adcrnn.center_rate = 0.5
     adcrnn.dropout = 0.5
     adcrnn.precision = "float32"

@@ -89,11 +89,14 @@ def join(spectrograms: Sequence[np.ndarray]) -> Clips:
 
 def starts(count: int, length: int = SEGMENT) -> np.ndarray:
     """First frames of the segments of `length` frames that cover a clip of `count`: as few as can, at equal
-    distances. They overlap, and none of them is mostly padding.
+    distances. They overlap, and none of them is mostly padding; a shorter clip is in the middle of its only
+    one, whose start is then below 0.
 
     Source: Chen et al. 2018 (3 s).
     """
-    return np.linspace(0, max(0, count - length), -(-count // length)).round().astype(np.int32)
+    if count <= length:
+        return np.array([-((length - count) // 2)], np.int32)
+    return np.linspace(0, count - length, -(-count // length)).round().astype(np.int32)
 
 
 def segments(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:

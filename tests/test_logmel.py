@@ -70,9 +70,10 @@ def test_silence_is_finite():
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(1, [0]), (300, [0]), (301, [0, 1]), (750, [0, 225, 450]), (900, [0, 300, 600])]
+    ("count", "expected"),
+    [(1, [-149]), (200, [-50]), (300, [0]), (301, [0, 1]), (750, [0, 225, 450]), (900, [0, 300, 600])],
 )
-def test_segments_cover_a_clip_at_equal_distances(count, expected):
+def test_segments_cover_a_clip_at_equal_distances_or_have_it_in_the_middle(count, expected):
     assert logmel.starts(count).tolist() == expected
 
 

@@ -57,6 +57,7 @@ def check(config: Any) -> None:
             "balance.factor": config.balance.factor,
             "sound.shuffle": sound.shuffle,
             "adcrnn.center_weight": adcrnn.center_weight,
+            "adcrnn.contrastive_weight": adcrnn.contrastive_weight,
             "adcrnn.center_rate": adcrnn.center_rate,
             "training.members_per_group": training.members_per_group,
         }

@@ -1,7 +1,6 @@
 """Trains the networks on real clips and on real with made ones; writes what they say of held-out clips."""
 
 import threading
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,84 +15,109 @@ from sergan import logmel, writers
 from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
+from sergan.events import FOLDER, Events
 from sergan.folds import Fold, check_rows
 
 NORMALISATION = "train"  # spectrograms are z-normed on the training clips
 
 
 class Job(NamedTuple):
-    """A part of the predictions that is made and kept at once: some folds of an arm."""
+    """A part of the predictions that is kept as soon as it is made: a fold of an arm, by a classifier."""
 
     classifier: str
     arm: str
     seed: int
-    folds: tuple[int, ...]
+    fold: int
 
     @property
     def name(self) -> str:
         """A file's."""
-        words = self.classifier.replace(" ", "_")
-        return f"{words}_{self.arm}_seed_{self.seed}_fold_{'_'.join(map(str, self.folds))}"
+        return f"{self.classifier.replace(' ', '_')}_{self.arm}_seed_{self.seed}_fold_{self.fold}"
+
+    def path(self, run: epath.Path) -> epath.Path:
+        """Where its predictions are kept."""
+        return run / "predictions" / f"{self.name}.parquet"
 
 
 def classify(study: Study, run: epath.Path) -> None:
     """Writes predictions.csv; every classifier, arm, seed and fold is kept as soon as it is done.
 
-    On a CPU as many folds are trained at once as there are devices, elsewhere all.
+    On a CPU as many folds are trained at once as there are devices, elsewhere all. TensorBoard shows loss and
+    accuracy of every classifier.
     """
     spectrograms = logmel.extract(study.clips, study.corpus.ids_U.tolist())
-    indices = [fold.index for fold in study.folds]
-    count = jax.local_device_count() if jax.default_backend() == "cpu" else len(indices)
-    together = [tuple(indices[i : i + count]) for i in range(0, len(indices), count)]
-    jobs = [
-        Job(classifier, arm, seed, folds)
+    count = jax.local_device_count() if jax.default_backend() == "cpu" else len(study.folds)
+    groups = [
+        [Job(classifier, arm, seed, fold.index) for fold in study.folds]
         for seed in range(study.config.sound.seeds)
         for arm in ("real", *study.arms)
         for classifier in study.classifiers
-        for folds in together
     ]
-    paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
     each = study.config.seeds * study.config.adcrnn.steps  # steps for a fold
     done = 0
-    with writers.Progress("classifiers", each * sum(len(job.folds) for job in jobs)) as progress:
-        for path, job in zip(paths, jobs, strict=True):
-            if not path.exists():
-                told = _counting(progress, done)
-                writers.write_frame(path, _predictions(study, run, spectrograms, job, told))
-            done += each * len(job.folds)
+    with writers.Progress("classifiers", each * sum(map(len, groups))) as progress:
+        for group in groups:
+            todo = [job for job in group if not job.path(run).exists()]
+            done += each * (len(group) - len(todo))
+            for jobs in (todo[start : start + count] for start in range(0, len(todo), count)):
+                with _Log(run, jobs, progress, done) as log:
+                    _classify(study, run, spectrograms, jobs, log.told)
+                done += each * len(jobs)
             progress(done)
-    writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
+    parts = [writers.read_frame(job.path(run)) for group in groups for job in group]
+    writers.write_frame(run / "predictions.csv", pd.concat(parts))
 
 
-def _counting(progress: writers.Progress, done: int) -> Callable[[int], None]:
-    """Adds steps, from whichever thread, to those that are done."""
-    lock = threading.Lock()
+class _Log:
+    """What classifiers that train beside each other say: for the progress bar, and TensorBoard."""
 
-    def told(steps: int) -> None:
-        nonlocal done
-        with lock:
-            done += steps
-            progress(done)
+    def __init__(self, run: epath.Path, jobs: list[Job], progress: writers.Progress, done: int) -> None:
+        self._run, self._progress, self._done = run, progress, done
+        self._names = {job.fold: job.name for job in jobs}
+        self._events: dict[str, Events] = {}
+        self._steps: dict[str, int] = {}
+        self._lock = threading.Lock()
 
-    return told
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for events in self._events.values():
+            events.close()
+
+    def told(self, task: ClipTask, steps: int, values: dict[str, float]) -> None:
+        """Loss and accuracy of a task after that many steps; from whichever thread."""
+        name = f"{self._names[task.fold]}_classifier_{task.seed}"
+        with self._lock:
+            if name not in self._events:
+                self._events[name] = Events(self._run / FOLDER / name)
+            self._events[name].scalars(steps, values)
+            self._steps[name] = steps
+            self._progress(self._done + sum(self._steps.values()), values=values)
 
 
-def _predictions(
-    study: Study, run: epath.Path, spectrograms: list[np.ndarray], job: Job, told: Callable[[int], None]
-) -> pd.DataFrame:
-    """Of the folds of a job, whose made clips are in memory at once."""
+def _classify(
+    study: Study, run: epath.Path, spectrograms: list[np.ndarray], jobs: list[Job], told: adcrnn.Told
+) -> None:
+    """Writes what one classifier predicts in folds of one arm, whose made clips are in memory at once."""
     seen, tasks = list(spectrograms), list[ClipTask]()
-    for fold in (study.folds[index] for index in job.folds):
+    for job in jobs:
         label_N = np.zeros(0, int)
         if job.arm != "real":
-            made = make.read(study, run, make.Job(job.arm, fold.index, job.seed))
+            made = make.read(study, run, make.Job(job.arm, job.fold, job.seed))
             label_N = np.array([study.classes.index(emotion) for emotion in made.lines["emotion"]], int)
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))
-        tasks += [_task(study, fold, places_N, label_N, seed) for seed in _seeds(study, job)]
-    said = adcrnn.fit_predict(study.classifiers[job.classifier], logmel.join(seen), tasks, told=told)
-    lines = [_lines(study, job, task, answer) for task, answer in zip(tasks, said, strict=True)]
-    return pd.concat(lines)
+        tasks += [_task(study, study.folds[job.fold], places_N, label_N, seed) for seed in _seeds(study, job)]
+    settings = study.classifiers[jobs[0].classifier]
+    said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, told=told)
+    for job in jobs:
+        lines = [
+            _lines(study, job, task, answer)
+            for task, answer in zip(tasks, said, strict=True)
+            if task.fold == job.fold
+        ]
+        writers.write_frame(job.path(run), pd.concat(lines))
 
 
 def _seeds(study: Study, job: Job) -> range:

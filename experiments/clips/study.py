@@ -170,6 +170,7 @@ def classifiers(config: Any, classes: int) -> dict[str, AdcrnnSettings]:
             steps=spec.steps,
             loss=found["loss"],
             center_weight=spec.center_weight,
+            contrastive_weight=spec.contrastive_weight,
             center_rate=spec.center_rate,
             learning_rate=spec.learning_rate,
             decay=spec.decay,

@@ -32,18 +32,25 @@ _PREDICTED = 32  # segments at once
 class AdcrnnSettings:
     """Training of a network; the same number of gradient steps for every task, however many clips it has.
 
-    The weight of the added loss (ε of eq. 8) and the rate of its centres (Wen et al. 2016) are not in Pham et
-    al.; centres follow their classes, whichever the loss.
+    The weights of the added losses (ε of eq. 8) and the rate of their centres (Wen et al. 2016) are not in
+    Pham et al.; centres follow their classes, whichever the loss. The contrastive-centre loss, a ratio of
+    distances that starts near 1 / (2 (classes - 1)), has a weight of its own.
     """
 
     net: nets.AdcrnnConfig
     steps: int
     loss: str = "L_f1"
     center_weight: float = 0.1
+    contrastive_weight: float = 1.0
     center_rate: float = 0.5
     learning_rate: float = 1e-4
     decay: bool = False  # whether the learning rate falls linearly to 0
     batch_size: int = 16
+
+    @property
+    def added_weight(self) -> float:
+        """The weight of what the loss adds to the cross-entropy."""
+        return self.contrastive_weight if self.loss == "L_f4" else self.center_weight
 
     def __str__(self) -> str:
         net = self.net
@@ -67,6 +74,9 @@ class ClipTask:
     test_U: np.ndarray
     fold: int
     seed: int
+
+
+Told = Callable[[ClipTask, int, dict[str, float]], None]
 
 
 class _Data(NamedTuple):
@@ -94,7 +104,7 @@ def fit_predict(
     clips: Clips,
     tasks: list[ClipTask],
     together: int = 0,
-    told: Callable[[int], None] = lambda steps: None,
+    told: Told = lambda task, steps, values: None,
 ) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
 
@@ -105,7 +115,8 @@ def fit_predict(
       together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
         as long as that of one, and `_TOGETHER` elsewhere. As many programs run beside each other as there
         are devices; those of a CPU all on one, where they compile once. Answers depend on neither.
-      told: is called after every few steps, from several threads, with their number over the tasks.
+      told: is called for each task after every few steps, from several threads, with its steps so far and
+        what these few said on average: "loss", of the whole, and "accuracy" on segments that train.
     Raises:
       UserError: no such loss, no such clip, or training that diverged.
       LeakError: a task trains on a clip that it predicts.
@@ -121,10 +132,10 @@ def fit_predict(
     def train(number: int) -> np.ndarray:
         first = number * together
         which = first if together == 1 else slice(first, first + together)
-        count = min(together, len(tasks) - first)
+        own_tasks = tasks[first : first + together]  # the last program's may be fewer
         with jax.default_device(devices[0 if on_cpu else number % len(devices)]):
             own = jax.tree.map(lambda leaf: leaf[which], data)
-            posterior = _train(settings, together, frames, own, lambda steps: told(steps * count))
+            posterior = _train(settings, together, frames, own, own_tasks, told)
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))
@@ -145,15 +156,17 @@ def _answer(task: ClipTask, clip_N: np.ndarray, posterior_NxC: np.ndarray) -> An
 
 
 def _train(
-    settings: AdcrnnSettings, together: int, clips: Clips, data: _Data, told: Callable[[int], None]
+    settings: AdcrnnSettings, together: int, clips: Clips, data: _Data, tasks: list[ClipTask], told: Told
 ) -> np.ndarray:
     """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
     state = begin(*_init(settings.net, together)(data.key))
     length = _chunk_length(settings)
     for done in range(0, settings.steps, length):
-        state = jax.block_until_ready(chunk(clips, data, jnp.asarray(done, jnp.int32), state))
-        told(length)
+        state, said = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
+        said_M = {name: np.atleast_1d(value) for name, value in jax.device_get(said).items()}
+        for place, task in enumerate(tasks):
+            told(task, done + length, {name: float(value_M[place]) for name, value_M in said_M.items()})
     return np.asarray(predict(clips, data, state))
 
 
@@ -185,7 +198,8 @@ def _programs(settings: AdcrnnSettings, together: int) -> tuple[Callable, Callab
 
     def chunk(clips, data, start, state):  # type: ignore[no-untyped-def]
         numbers = start + jnp.arange(_chunk_length(settings), dtype=jnp.int32)
-        return jax.lax.scan(lambda s, n: (step(clips, data, n, s), None), state, numbers)[0]
+        state, said = jax.lax.scan(lambda s, n: step(clips, data, n, s), state, numbers)
+        return state, jax.tree.map(jnp.mean, said)
 
     def predict(clips, data, state):  # type: ignore[no-untyped-def]
         def some(place: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -204,8 +218,8 @@ def _programs(settings: AdcrnnSettings, together: int) -> tuple[Callable, Callab
 
 
 def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
-    """(clips, a task's data, number of the step, state) -> state."""
-    added = LOSSES[settings.loss]
+    """(clips, a task's data, number of the step, state) -> state, loss and accuracy by name."""
+    added, weight = LOSSES[settings.loss], settings.added_weight
 
     def loss(params, state, x_BxTxFx3, label_B, key):  # type: ignore[no-untyped-def]
         out, statistics = net.apply(params, state.statistics, x_BxTxFx3, key)
@@ -214,20 +228,21 @@ def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
         if added is not None:
             distance, layer = added
             features_BxD = out.logits_BxC if layer == "logits" else features_BxD
-            total = total + settings.center_weight * distance(features_BxD, label_B, state.centre_CxD)
-        return total, (statistics, features_BxD)
+            total = total + weight * distance(features_BxD, label_B, state.centre_CxD)
+        right = jnp.mean(out.logits_BxC.argmax(axis=1) == label_B)
+        return total, (statistics, features_BxD, {"loss": total, "accuracy": right})
 
     def step(clips, data, number, state):  # type: ignore[no-untyped-def]
         key = jax.random.fold_in(rngs.stream(data.key, "train"), number)
         x_BxTxFx3, label_B = _batch(settings, clips, data, key)
-        grads, (statistics, features_BxD) = jax.grad(loss, has_aux=True)(
+        grads, (statistics, features_BxD, said) = jax.grad(loss, has_aux=True)(
             state.params, state, x_BxTxFx3, label_B, rngs.stream(key, "dropout")
         )
         left = 1 - number / settings.steps if settings.decay else 1.0
         rate, finite = jnp.asarray(settings.learning_rate * left, jnp.float32), jnp.asarray(True)
         params, moments = adam.update(state.params, state.moments, grads, rate, finite, 0.9, 0.999, 1e-8)
         centre_CxD = losses.move_centres(state.centre_CxD, features_BxD, label_B, settings.center_rate)
-        return _State(params, statistics, moments, centre_CxD)
+        return _State(params, statistics, moments, centre_CxD), said
 
     return step
 

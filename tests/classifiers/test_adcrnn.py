@@ -63,9 +63,12 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
 def test_a_task_alone_equals_itself_among_others(clips):
     tasks = [task(HALVES[0]), task(HALVES[1][:4], fold=1), task(HALVES[0], seed=1, train=HALVES[1][:6])]
     alone = adcrnn.fit_predict(settings(5), clips, tasks, together=1)
-    told: list[int] = []
-    batched = adcrnn.fit_predict(settings(5), clips, tasks, together=2, told=told.append)
-    assert sum(told) == 3 * 5  # but for what fills the last program
+    told = []
+    batched = adcrnn.fit_predict(
+        settings(5), clips, tasks, together=2, told=lambda task, steps, said: told.append((task, steps, said))
+    )
+    assert [(task.fold, task.seed, steps) for task, steps, _ in told] == [(t.fold, t.seed, 5) for t in tasks]
+    assert all(said["loss"] > 0 and 0 <= said["accuracy"] <= 1 for *_, said in told)
     assert len(alone) == len(batched) == 3
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
@@ -102,23 +105,29 @@ def linear_net():
     ("loss", "added", "layer"), [(k, *(v or (None, ""))) for k, v in adcrnn.LOSSES.items()]
 )
 def test_a_step_adds_its_loss_on_its_layer_and_moves_that_layers_centres(clips, loss, added, layer):
-    given, net = settings(1, loss=loss, center_weight=0.5, center_rate=1.0), linear_net()
+    weights = {"center_weight": 0.5, "contrastive_weight": 0.7}
+    given, net = settings(1, loss=loss, center_rate=1.0, **weights), linear_net()
     params, _ = net.init(None)
     centre = adcrnn._first_centres(given, net, params, {})
     assert centre.shape == (2, 2 if layer == "logits" else 3)
     own = _data(clips)
     state = adcrnn._State(params, {}, adam.init(params), centre + 0.3)
     step = jax.jit(adcrnn._make_step(given, net))
-    after = step(clips, own, jnp.asarray(0), state)
+    after, said = step(clips, own, jnp.asarray(0), state)
     x, label = adcrnn._batch(given, clips, own, jax.random.fold_in(rngs.stream(own.key, "train"), 0))
 
     def total(params):
         out, _ = net.apply(params, {}, x)
         each = -jax.nn.log_softmax(out.logits_BxC)[jnp.arange(len(label)), label]
         features = out.logits_BxC if layer == "logits" else out.embedding_BxD
-        return jnp.mean(each) + (0.5 * added(features, label, centre + 0.3) if added else 0), features
+        weight = 0.7 if loss == "L_f4" else 0.5
+        right = jnp.mean(out.logits_BxC.argmax(axis=1) == label)
+        whole = jnp.mean(each) + (weight * added(features, label, centre + 0.3) if added else 0)
+        return whole, (features, right)
 
-    grads, features = jax.grad(total, has_aux=True)(params)
+    (whole, (features, right)), grads = jax.value_and_grad(total, has_aux=True)(params)
+    assert float(said["loss"]) == pytest.approx(float(whole), rel=1e-4)
+    assert float(said["accuracy"]) == pytest.approx(float(right))
     jax.tree.map(
         lambda mean, grad: np.testing.assert_allclose(mean, 0.1 * grad, rtol=1e-3, atol=1e-6),
         after.moments.mean,
