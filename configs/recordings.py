@@ -33,7 +33,8 @@ def base() -> ml_collections.ConfigDict:
     shifts.half_steps = 3  # of the pitch shift, at most
     shifts.fft = 2048  # window of the phase vocoder
     shifts.hop = 512
-    shifts.keep_level = False  # whether a pitch-shifted clip gets its parent's energy back
+    shifts.keep_level = True  # a pitch-shifted clip gets its parent's energy back: the phase vocoder takes
+    # some 3 dB, which only the classes that get such clips would lose
 
     c.sound = sound = ml_collections.ConfigDict()
     sound.seeds = 1
@@ -68,6 +69,6 @@ def base() -> ml_collections.ConfigDict:
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps of a GAN per compiled chunk
     training.save_every = 200
-    training.members_per_group = 0  # GANs trained at once; 0: one on a CPU, all elsewhere
+    training.members_per_group = 0  # GANs trained at once; 0: one on a CPU, elsewhere as many as fit
     training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
     return c

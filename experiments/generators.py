@@ -2,8 +2,8 @@
 
 import sys
 import zlib
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol, TypeVar
 
 from etils import epath
 
@@ -11,6 +11,14 @@ from experiments import hosts
 from sergan import writers
 from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree
 from sergan.errors import UserError
+
+
+class _Member(Protocol):
+    @property
+    def index(self) -> int: ...
+
+
+M = TypeVar("M", bound=_Member)
 
 
 def path(run: epath.Path, group: int) -> epath.Path:
@@ -27,6 +35,26 @@ def drop_states(run: epath.Path, group: int) -> None:
     """Deletes the states of a group's number, whosever they are."""
     for place in (run / "checkpoints").glob(f"group_{group:03d}_*"):
         place.rmtree()
+
+
+def remaining(run: epath.Path, planned: Sequence[M]) -> tuple[int, list[M]]:
+    """The number of the next group, and the members of no finished one; tidies up after those."""
+    hosts.meet("a group is done")
+    number = 0
+    while path(run, number).exists():
+        if hosts.first():
+            drop_states(run, number)
+        number += 1
+    lines = writers.read_lines(run / "members.jsonl")
+    trained = {line["member"] for line in lines if line["group"] < number}
+    left = [member.index not in trained for member in planned]
+    number, *left = hosts.as_first([number, *left]).tolist()
+    return number, [member for member, todo in zip(planned, left, strict=True) if todo]
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that a group does not fit the memory."""
+    return "RESOURCE_EXHAUSTED" in str(error)
 
 
 def restore(run: epath.Path, group: int, abstract: Any) -> Any:

@@ -39,7 +39,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
         hosts.progress("CycleGANs", total) as progress,
         Trace(run / "profile", profile if hosts.first() else 0) as trace,
     ):
-        number, todo = _remaining(study, run)
+        number, todo = generators.remaining(run, study.members)
         while todo:
             group = members.groups(todo, size)[0]
             interrupted = False
@@ -52,7 +52,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                     total - _steps(todo),
                 )
             except jax.errors.JaxRuntimeError as error:
-                if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
+                if not generators.lacks_memory(error) or size == 1:
                     raise
                 half = members.halved(size)
                 if hosts.count() > 1:  # the others may be in the middle of it
@@ -64,7 +64,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)
                 size = half
                 smaller(size)
-            number, todo = _remaining(study, run)
+            number, todo = generators.remaining(run, study.members)
             progress(total - _steps(todo))
             if interrupted or interrupts.agreed() or interrupts.agreed():
                 hosts.part()
@@ -91,21 +91,6 @@ def _train_group(
 
 def _steps(planned: list[Member]) -> int:
     return sum(member.gan.pretrain_steps + member.gan.steps for member in planned)
-
-
-def _remaining(study: Study, run: epath.Path) -> tuple[int, list[Member]]:
-    """The number of the next group, and the members of no finished one; tidies up after those."""
-    hosts.meet("a group is done")
-    number = 0
-    while generators.path(run, number).exists():
-        if hosts.first():
-            generators.drop_states(run, number)
-        number += 1
-    lines = writers.read_lines(run / "members.jsonl")
-    trained = {line["member"] for line in lines if line["group"] < number}
-    left = [member.index not in trained for member in study.members]
-    number, *left = hosts.as_first([number, *left]).tolist()
-    return number, [member for member, todo in zip(study.members, left, strict=True) if todo]
 
 
 class _Group:

@@ -30,7 +30,7 @@ def about(run: Run) -> str:
         "<b>real+x</b> on real and made ones, in the same number of gradient steps: <b>duplicate</b> "
         "repeats clips of the smaller classes, <b>time_shift</b> and <b>pitch_shift</b> shift such copies, "
         "<b>wavegan</b> and <b>specgan</b> make clips from noise. UAR: unweighted average recall, pooled "
-        "over the folds; a clip's posterior is that of its segments with the largest."
+        "over the folds; of each class a clip's posterior is the largest over its segments."
     )
 
 
@@ -75,7 +75,7 @@ def clips(run: Run) -> str:
     picture = page.Picture(
         "clips.png",
         sound_figures.clips(shown["arm"].tolist(), [_samples(folder / f) for f in shown["file"]], spectra),
-        f"Waveform and log-Mel spectrogram of a clip of {emotion} by each of {arms}.",
+        f"Waveform and log-Mel spectrogram of {emotion}, one clip each: {arms}.",
         f"{emotion.capitalize()}, a training clip of the first fold ({shown['parent'].iloc[0]}), copies of "
         "it, and clips from noise: samples, full scale being 1, and 40 Mel filters of 300 Hz to 8 kHz.",
     )

@@ -45,6 +45,7 @@ CONTRASTS = (
     "p_value",
 )
 _NEEDED = (*CELL, "id", "speaker", "fold", "seed", "truth", "prediction")
+_OWN = (("real+wdiv",), ("real+gan",), ("real+wavegan", "real+specgan"))
 _EXACT_SPEAKERS = 12  # up to here all 2^S sign patterns are tried
 _PATTERNS = 10_000
 
@@ -133,8 +134,9 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
 
 
 def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Each arm `real+wdiv`, or else `real+gan`, against every other one with real rows, as in `results`.
+    """Each arm that is a study's own against every other one with real rows, as in `results`.
 
+    Its own is `real+wdiv`, or else `real+gan`, or else each of `real+wavegan` and `real+specgan`.
     Where amounts were chosen on inner folds only such rows are compared, else those of the largest amount
     that both arms have. Columns: a, b, classifier, point, normalisation, delta, delta_low, delta_high,
     p_value; p values are Holm-corrected over the table.
@@ -143,11 +145,12 @@ def contrasts(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) 
     weight_RxS = draw_speakers(predictions["speaker"].nunique(), replicates, seed)
     chosen = any(math.isnan(cell.amount) for cell in tallies)
     kept = {c: t for c, t in tallies.items() if math.isnan(c.amount) == chosen and c.arm.startswith("real+")}
-    main = next((arm for arm in ("real+wdiv", "real+gan") if any(c.arm == arm for c in kept)), "")
+    own = next((arms for arms in _OWN if any(c.arm in arms for c in kept)), ())
     pairs: dict[tuple[Cell, str], tuple[Cell, Cell]] = {}
     for a, b in itertools.permutations(kept, 2):
         same = a._replace(arm="", amount=0.0) == b._replace(arm="", amount=0.0)
-        if a.arm == main != b.arm and same and (chosen or a.amount == b.amount):
+        first = a.arm in own and b.arm not in own[: own.index(a.arm) + 1]
+        if first and same and (chosen or a.amount == b.amount):
             key = (a._replace(amount=0.0), b.arm)
             pairs[key] = max(pairs.get(key, (a, b)), (a, b), key=lambda pair: pair[0].amount)
     rows = []

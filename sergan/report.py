@@ -374,7 +374,8 @@ def _member_name(line: Mapping[str, Any]) -> str:
     arm = f"{line['arm']}, " if line.get("arm") else ""
     names = line["held_out"]
     without = names if isinstance(names, str) else ", ".join(names)
-    place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']} without {without}"
+    place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']}"
+    place += f" without {without}" if without else ""  # random folds leave out no speaker
     step = str(line["status"]).partition("@")[2]
     return f"member {line['member']} ({place}, seed {line['seed']}, point {line['point']}): at step {step}"
 

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from etils import epath
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from configs.emodb_hda import get_config
-from experiments.clips import make, study
+from experiments.clips import make, study, train
+from sergan import writers
 from sergan.errors import UserError
 from tests.commands import ROOT, launch, process, refused
 
@@ -137,6 +140,57 @@ def test_synthesize_writes_wav_files_from_every_folds_gans(run, tmp_path):
     assert "written into a new folder" in again
 
 
+def test_clips_are_not_synthesized_before_all_gans_are_trained(run, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut)
+    lines = (cut / "members.jsonl").read_text().splitlines(keepends=True)
+    (cut / "members.jsonl").write_text("".join(lines[:4]))
+    said = refused("--mode=synthesize", f"--workdir={cut}", f"--out={tmp_path / 'out'}", "--per_class=1")
+    assert f"{cut}: 2 of 6 GANs are not trained yet" in said and not (tmp_path / "out").exists()
+
+
+def test_clips_of_a_gan_that_diverged_say_the_step_it_was_left_at(run, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut)
+    lines = [json.loads(line) for line in (cut / "members.jsonl").read_text().splitlines()]
+    lines[0]["status"] = "diverged@3"
+    (cut / "members.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out"
+    code, _, err = launch("--mode=synthesize", f"--workdir={cut}", f"--out={out}", "--per_class=3")
+    assert code == 0, err
+    left = pd.read_csv(out / "metadata.csv").drop_duplicates("member").set_index("member").step
+    assert left.to_dict() == {0: 3, 1: 4, 2: 4, 3: 4, 4: 4, 5: 4}
+
+
+def test_gans_that_do_not_fit_the_memory_are_halved_and_trained(run, tmp_path, monkeypatch, capsys):
+    config = get_config("debug")
+    config.arms = ("wavegan",)
+    compiled, sizes, place = train._compiled, [], epath.Path(tmp_path / "small")
+
+    def little_memory(gan, steps, count):
+        if count > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
+        return compiled(gan, steps, count)
+
+    monkeypatch.setattr(train, "_compiled", little_memory)
+    place.mkdir()
+    train.train(study.prepare(config), place, 3, sizes.append)
+    assert sizes == [2] and "3 GANs do not fit the memory; trying 2" in capsys.readouterr().err
+    lines = writers.read_lines(place / "members.jsonl")
+    assert [(line["member"], line["group"], line["place"]) for line in lines] == [
+        (0, 0, 0),
+        (1, 0, 1),
+        (2, 1, 0),
+    ]
+    resolved = study.prepare(config)
+    label = np.zeros(1, int)
+    ours, theirs = (
+        train.Generators(resolved, folder).clips(resolved.members[2], label, "test")
+        for folder in (place, epath.Path(run))
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
 def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):
     code, out, err = launch(HDA, "--mode=inspect", "--config.protocol=speaker")
     assert code == 0, err
@@ -177,6 +231,8 @@ def test_without_recordings_the_command_says_where_they_are():
         ("adcrnn.precision", "fp16", "config.adcrnn.precision: 'fp16' is none of float32, "),
         ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),
         ("sound.wavegan_steps", 5, "config.sound.wavegan_steps comes to 5 steps, not a multiple of"),
+        ("shifts.samples", 0, "config.shifts.samples must be above 0"),
+        ("adcrnn.contrastive_weight", -1.0, "config.adcrnn.contrastive_weight must be 0 or more"),
         ("shifts.fft", 65536, "16 clips are shorter than config.shifts.fft=65536 samples"),
         ("adcrnn.steps", 0, "config.adcrnn.steps must be above 0"),
         ("adcrnn.learning_rate", float("nan"), "config.adcrnn.learning_rate must be above 0"),

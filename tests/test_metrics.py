@@ -277,6 +277,15 @@ def test_contrasts_are_the_main_arm_against_the_others_with_real_rows():
     assert (table.delta_low[0], table.delta_high[0]) == (as_result.delta_low, as_result.delta_high)
 
 
+def test_contrasts_of_recordings_are_those_of_each_gan_and_each_pair_once():
+    arms = ("real", "real+duplicate", "real+wavegan", "real+specgan")
+    predictions = make_predictions(np.random.default_rng(2), rates=dict.fromkeys(arms, 0.6))
+    table = metrics.contrasts(predictions)
+    pairs = list(zip(table.a, table.b, strict=True))
+    own = [("real+wavegan", b) for b in ("real+duplicate", "real+specgan")]
+    assert sorted(pairs) == sorted([*own, ("real+specgan", "real+duplicate")])
+
+
 def test_contrasts_without_a_choice_are_of_the_largest_amount_that_both_arms_have():
     rng = np.random.default_rng(3)
     rates = {"real+wdiv": 0.9, "real+x": 0.8, "real+few": 0.7}

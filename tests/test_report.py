@@ -245,6 +245,12 @@ def test_every_section_is_there_and_has_content(page):
     assert not any("not there yet" in text for text in page.sections.values())
 
 
+def test_a_member_of_random_folds_is_without_nobody():
+    line = {"member": 1, "arm": "wavegan", "normalisation": "train", "fold": 2, "held_out": [], "seed": 0}
+    name = report._member_name(line | {"point": 0, "status": "diverged@40"})
+    assert name == "member 1 (wavegan, train normalisation, fold 2, seed 0, point 0): at step 40"
+
+
 def test_the_numbers_on_the_page_are_those_of_the_files(run, page):
     row = pd.read_csv(run / "results.csv").query(
         "arm == 'real+wdiv' and classifier == 'svm' and normalisation == 'train'"

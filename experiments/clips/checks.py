@@ -47,7 +47,7 @@ def check(config: Any) -> None:
     sound, adcrnn, shifts, training = config.sound, config.adcrnn, config.shifts, config.training
     ranges.positive({f"sound.{name}": sound[name] for name in _POSITIVE})
     ranges.positive({f"adcrnn.{name}": adcrnn[name] for name in ("steps", "batch_size", "learning_rate")})
-    ranges.positive({f"shifts.{name}": shifts[name] for name in ("half_steps", "fft", "hop")})
+    ranges.positive({f"shifts.{name}": shifts[name] for name in ("samples", "half_steps", "fft", "hop")})
     ranges.positive({f"training.{name}": training[name] for name in ("log_every", "save_every")})
     ranges.positive({"seeds": config.seeds})
     ranges.share({f"sound.{name}": sound[name] for name in ("adam_b1", "adam_b2")})

@@ -21,7 +21,8 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
         raise UserError("--hosts and --profile are for studies on features; leave them away for recordings")
     resolved = stages.timed("clips", lambda: _prepare(config))
     stages.begin(lambda: train.group_length(resolved))
-    stages.timed("train", lambda: train.train(resolved, run))
+    size = writers.read_json(run / "config.json")["members_per_group"]
+    stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller))
     stages.timed("make", lambda: make.make(resolved, run))
     stages.timed("examples", lambda: examples.write(resolved, run))
     if not (run / "predictions.csv").exists():

@@ -88,7 +88,7 @@ def of_noise(
     for member in generators.members(job.arm, job.fold, job.seed):
         counts = [int(count_C[study.classes.index(emotion)]) for emotion in member.emotions]
         made += _at_level(study, generators.clips(member, np.repeat(np.arange(len(counts)), counts), stream))
-        origin = {"member": member.index, "step": member.gan.steps}
+        origin = {"member": member.index, "step": generators.step(member)}
         for emotion, count in zip(member.emotions, counts, strict=True):
             for _ in range(count):
                 lines.append(_line(job, emotion, file_name(len(lines), emotion, ending)) | origin)

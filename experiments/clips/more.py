@@ -19,7 +19,7 @@ def synthesize(config: Any, run: epath.Path, out: epath.Path, per_class: int) ->
     fold's test clips they may be used with.
 
     Raises:
-      UserError: the folder is there already, or the run has no trained GAN.
+      UserError: the folder is there already, or the run has no GAN, or one that is not trained yet.
     """
     if out.suffix or out.exists():
         raise UserError(f"{out}: clips are written into a new folder; name one that is not there yet")
@@ -32,6 +32,7 @@ def synthesize(config: Any, run: epath.Path, out: epath.Path, per_class: int) ->
     if not kinds:
         raise UserError(f"{run}: no GAN was trained in this run; its arms are {', '.join(resolved.arms)}")
     generators = Generators(resolved, run)
+    generators.check_trained()
     parts = [part for kind in kinds for part in _of_kind(resolved, generators, kind, per_class)]
     lines = pd.concat([part.lines for part in parts], ignore_index=True)
     make.write(out, make.Made([x_T for part in parts for x_T in part.clips], lines))

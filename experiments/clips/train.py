@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from experiments.clips.study import SoundMember, Study
 from experiments.interrupts import Interrupts
 from sergan import rngs, sounds, spectra, writers
 from sergan.checkpoint import save_tree
+from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
 from sergan.sounds import SoundConfig, SoundData, SoundState
@@ -27,32 +29,47 @@ _DATA_AXES: Any = SoundData(None, None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 
 
 def group_length(study: Study) -> int:
-    """How many GANs train as one program: one on a CPU, where convolutions of several are slow, else all."""
+    """How many GANs train as one program: one on a CPU, where convolutions of several are slow; elsewhere
+    all alike, or as many of them as turn out to fit.
+    """
     asked = study.config.training.members_per_group
-    return asked or (1 if jax.default_backend() == "cpu" else max(1, len(study.members)))
+    most = max(1, max(Counter(member.gan for member in study.members).values(), default=1))
+    return min(most, asked or (1 if jax.default_backend() == "cpu" else most))
 
 
-def groups(study: Study, length: int) -> list[list[SoundMember]]:
-    """Members that share their program, `length` at a time."""
-    alike: dict[SoundConfig, list[SoundMember]] = {}
-    for member in study.members:
-        alike.setdefault(member.gan, []).append(member)
-    return [same[start : start + length] for same in alike.values() for start in range(0, len(same), length)]
+def next_group(todo: list[SoundMember], length: int) -> list[SoundMember]:
+    """Of the members that are to be trained those that share the first one's program, at most `length`."""
+    return [member for member in todo if member.gan == todo[0].gan][:length]
 
 
-def train(study: Study, run: epath.Path) -> None:
-    """Trains what is not trained yet; goes on from the newest checkpoints."""
-    size = writers.read_json(run / "config.json")["members_per_group"]
+def _steps(members: list[SoundMember]) -> int:
+    return sum(member.gan.steps for member in members)
+
+
+def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None]) -> None:
+    """Trains what is not trained yet, `size` GANs at a time; goes on from the newest checkpoints.
+
+    A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
+    """
     generators.drop_damaged_ones(run)
     clips = sounds.stack(study.clips, study.config.sound.samples)
-    total, done = sum(member.gan.steps for member in study.members), 0
+    total = _steps(study.members)
     with Interrupts() as interrupts, writers.Progress("GANs", total) as progress:
-        for number, group in enumerate(groups(study, size)):
-            if not generators.path(run, number).exists():
-                _train_group(_Group(study, run, number, group, clips), interrupts, progress, done)
-            generators.drop_states(run, number)
-            done += sum(member.gan.steps for member in group)
-            progress(done)
+        number, todo = generators.remaining(run, study.members)
+        while todo:
+            try:
+                group = _Group(study, run, number, next_group(todo, size), clips)
+                _train_group(group, interrupts, progress, total - _steps(todo))
+            except jax.errors.JaxRuntimeError as error:
+                if not generators.lacks_memory(error) or size == 1:
+                    raise
+                generators.drop_states(run, number)
+                half = -(-size // 2)
+                print(f"{size} GANs do not fit the memory; trying {half}", file=sys.stderr)
+                size = half
+                smaller(size)
+            number, todo = generators.remaining(run, study.members)
+            progress(total - _steps(todo))
 
 
 def _train_group(group: "_Group", interrupts: Interrupts, progress: writers.Progress, done: int) -> None:
@@ -178,6 +195,20 @@ class Generators:
     def members(self, arm: str, fold: int, seed: int) -> list[SoundMember]:
         """Those that make the clips of an arm, fold and seed: one, or one for each class."""
         return [m for m in self._study.members if (m.arm, m.fold, m.seed) == (arm, fold, seed)]
+
+    def step(self, member: SoundMember) -> int:
+        """The step at which the member's generator was left."""
+        status = self._lines[member.index]["status"]
+        return member.gan.steps if status == "done" else int(status.split("@")[1])
+
+    def check_trained(self) -> None:
+        """Raises UserError for a run whose training has not come to its end."""
+        missing = [member for member in self._study.members if member.index not in self._lines]
+        if missing:
+            raise UserError(
+                f"{self._run}: {len(missing)} of {len(self._study.members)} GANs are not trained yet; run "
+                "the run folder's own command to its end first"
+            )
 
     def clips(self, member: SoundMember, label_N: np.ndarray, stream: str) -> np.ndarray:
         """Clips x_NxT in [-1, 1] by a member, of the classes `label_N` by their places among its own.
