@@ -64,6 +64,8 @@ def base() -> ml_collections.ConfigDict:
     adcrnn.contrastive_weight = 1.0  # of L_f4
     adcrnn.center_rate = 0.5
     adcrnn.dropout = 0.5
+    adcrnn.mask_frames = 0  # of a segment of 300 that trains, at most so many in a row are hidden
+    adcrnn.mask_filters = 0  # and so many of its 40 filters
     adcrnn.precision = "float32"
 
     c.training = training = ml_collections.ConfigDict()

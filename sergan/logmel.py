@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sergan import rngs
 from sergan.errors import UserError
 
 RATE = 16000  # Hz
@@ -165,6 +166,26 @@ def fit(clips: Clips, which_U: np.ndarray) -> Standard:
 def standardise(x_BxTxFx3: jax.Array, standard: Standard) -> jax.Array:
     """Segments z-normed per filter and channel."""
     return (x_BxTxFx3 - standard.mean_Fx3[None, None]) * standard.scale_Fx3[None, None]
+
+
+def masked(x_BxTxFx3: jax.Array, frames: int, filters: int, key: jax.Array) -> jax.Array:
+    """Standardised segments of which each has lost a band of frames and one of filters: 0, which is the mean.
+
+    The widths are drawn from 0 to `frames` and to `filters`, the places so that all of a band lies inside.
+
+    Source: Park et al., "SpecAugment", Interspeech 2019, section 2 (one mask of each kind).
+    """
+
+    def kept(length: int, most: int, key: jax.Array) -> jax.Array:
+        shape, most = (len(x_BxTxFx3), 1), min(most, length)
+        width_Bx1 = jax.random.randint(rngs.stream(key, "width"), shape, 0, most + 1)
+        start_Bx1 = jax.random.randint(rngs.stream(key, "start"), shape, 0, length - width_Bx1 + 1)
+        place_1xL = jnp.arange(length)[None]
+        return (place_1xL < start_Bx1) | (place_1xL >= start_Bx1 + width_Bx1)
+
+    frames_BxT = kept(x_BxTxFx3.shape[1], frames, rngs.stream(key, "frames"))
+    filters_BxF = kept(x_BxTxFx3.shape[2], filters, rngs.stream(key, "filters"))
+    return x_BxTxFx3 * frames_BxT[:, :, None, None] * filters_BxF[:, None, :, None]
 
 
 def _extract_batch(clips: list[np.ndarray], length: int) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # Upstream first: a module may import those before it, never those after it.
 ORDER = [
     "errors",
+    "rngs",
     "shapes",
     "parquet",
     "corpora",
@@ -24,7 +25,6 @@ ORDER = [
     "inputs",
     "folds",
     "augment",
-    "rngs",
     "nets",
     "adam",
     "losses",

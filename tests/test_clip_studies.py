@@ -232,6 +232,7 @@ def test_without_recordings_the_command_says_where_they_are():
         ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),
         ("sound.wavegan_steps", 5, "config.sound.wavegan_steps comes to 5 steps, not a multiple of"),
         ("shifts.samples", 0, "config.shifts.samples must be above 0"),
+        ("adcrnn.mask_filters", 41, "config.adcrnn.mask_filters: 41 is no number that can be used; 40 is"),
         ("adcrnn.contrastive_weight", -1.0, "config.adcrnn.contrastive_weight must be 0 or more"),
         ("shifts.fft", 65536, "16 clips are shorter than config.shifts.fft=65536 samples"),
         ("adcrnn.steps", 0, "config.adcrnn.steps must be above 0"),

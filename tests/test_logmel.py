@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import librosa
 import numpy as np
@@ -118,6 +119,25 @@ def test_standardisation_never_sees_other_clips(spectrograms):
     spoilt.x_LxFx3[clips.first_U[10] :] = 1e3
     for ours, theirs in zip(logmel.fit(clips, np.arange(10)), logmel.fit(spoilt, np.arange(10)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_masks_hide_a_band_of_frames_and_of_filters_of_every_width_and_nothing_else():
+    ones = jnp.ones((3000, 12, 6, 3))
+    x = np.asarray(logmel.masked(ones, 4, 6, jax.random.key(0)))
+    assert set(np.unique(x)) == {0, 1} and (x == x[..., :1]).all()
+    x = x[..., 0].astype(int)
+    frames, filters = x.max(axis=2), x.max(axis=1)
+    seen = filters.any(axis=1)  # all filters may be hidden, and no frame is seen then
+    np.testing.assert_array_equal(x[seen], frames[seen][:, :, None] * filters[seen][:, None])
+    for kept, most in ((frames[seen], 4), (filters, 6)):
+        hidden = 1 - np.pad(kept, ((0, 0), (1, 1)), constant_values=1)
+        assert (np.maximum(np.diff(hidden, axis=1), 0).sum(axis=1) <= 1).all()  # one band
+        share = np.bincount(hidden.sum(axis=1), minlength=most + 1) / len(kept)
+        np.testing.assert_allclose(share, 1 / (most + 1), atol=0.03)
+        assert hidden[:, 1:-1].any(axis=0).all()
+    other = np.asarray(logmel.masked(ones, 4, 6, jax.random.key(1)))[..., 0]
+    assert (other != x).any()
+    np.testing.assert_array_equal(logmel.masked(ones, 0, 0, jax.random.key(0)), ones)
 
 
 def test_a_coefficient_that_never_varies_becomes_0():

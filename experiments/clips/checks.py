@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments import ranges
-from sergan import inputs, mapping
+from sergan import inputs, logmel, mapping
 from sergan.clips import LOUDNESS
 from sergan.errors import UserError
 from sergan.gan import PRECISIONS
@@ -20,6 +20,8 @@ MOST = {  # of what takes memory or processes before anything could be said
     "sound.critic_updates": 1000,
     "sound.shuffle": 100,
     "adcrnn.batch_size": 100_000,
+    "adcrnn.mask_frames": logmel.SEGMENT,
+    "adcrnn.mask_filters": logmel.FILTERS,
     "balance.factor": 1000,
     "training.log_every": 1_000_000,
     "shifts.fft": 65536,
@@ -59,6 +61,8 @@ def check(config: Any) -> None:
             "adcrnn.center_weight": adcrnn.center_weight,
             "adcrnn.contrastive_weight": adcrnn.contrastive_weight,
             "adcrnn.center_rate": adcrnn.center_rate,
+            "adcrnn.mask_frames": adcrnn.mask_frames,
+            "adcrnn.mask_filters": adcrnn.mask_filters,
             "training.members_per_group": training.members_per_group,
         }
     )

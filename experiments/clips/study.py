@@ -175,6 +175,8 @@ def classifiers(config: Any, classes: int) -> dict[str, AdcrnnSettings]:
             learning_rate=spec.learning_rate,
             decay=spec.decay,
             batch_size=spec.batch_size,
+            mask_frames=spec.mask_frames,
+            mask_filters=spec.mask_filters,
         )
     if not named:
         raise UserError("config.classifiers is empty; name a network and a loss, like 'adcrnn L_f1'")

@@ -34,7 +34,9 @@ class AdcrnnSettings:
 
     The weights of the added losses (ε of eq. 8) and the rate of their centres (Wen et al. 2016) are not in
     Pham et al.; centres follow their classes, whichever the loss. The contrastive-centre loss, a ratio of
-    distances that starts near 1 / (2 (classes - 1)), has a weight of its own.
+    distances that starts near 1 / (2 (classes - 1)), has a weight of its own. Segments that train may lose up
+    to `mask_frames` frames in a row and up to `mask_filters` filters beside each other (Park et al. 2019),
+    which the papers do not.
     """
 
     net: nets.AdcrnnConfig
@@ -46,6 +48,8 @@ class AdcrnnSettings:
     learning_rate: float = 1e-4
     decay: bool = False  # whether the learning rate falls linearly to 0
     batch_size: int = 16
+    mask_frames: int = 0
+    mask_filters: int = 0
 
     @property
     def added_weight(self) -> float:
@@ -258,7 +262,11 @@ def _batch(
     first_B, last_B = jnp.minimum(more_B, 0), jnp.maximum(more_B, 0)
     start_B = jax.random.randint(rngs.stream(key, "start"), (settings.batch_size,), first_B, last_B + 1)
     x_BxTxFx3 = logmel.segments(clips, clip_B, start_B, settings.net.frames)
-    return logmel.standardise(x_BxTxFx3, data.standard), data.label_U[drawn_B]
+    x_BxTxFx3 = logmel.standardise(x_BxTxFx3, data.standard)
+    if settings.mask_frames or settings.mask_filters:
+        most = settings.mask_frames, settings.mask_filters
+        x_BxTxFx3 = logmel.masked(x_BxTxFx3, *most, rngs.stream(key, "mask"))
+    return x_BxTxFx3, data.label_U[drawn_B]
 
 
 def _first_centres(settings: AdcrnnSettings, net: nets.BatchNet, params: Any, statistics: Any) -> jax.Array:

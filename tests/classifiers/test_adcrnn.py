@@ -167,6 +167,17 @@ def test_a_batch_has_clips_by_weight_and_any_part_of_them(clips):
     assert (short.sum(axis=1) == 60).all() and set(short.argmax(axis=1).tolist()) == set(range(41))
 
 
+def test_segments_that_train_are_masked_where_that_is_asked(clips):
+    own = _data(clips)
+    plain, hidden = (
+        adcrnn._batch(settings(batch_size=200, mask_filters=most), clips, own, jax.random.key(0))[0]
+        for most in (0, 10)
+    )
+    lost = np.asarray((hidden == 0) & (plain != 0)).all(axis=(1, 3))
+    assert (hidden[~np.asarray(hidden == 0)] == plain[~np.asarray(hidden == 0)]).all()
+    assert set(lost.sum(axis=1).tolist()) == set(range(11))
+
+
 def test_an_unknown_loss_is_refused(clips):
     with pytest.raises(UserError, match="'L_f9' is none of L_f1, L_f2, L_f3, L_f4"):
         adcrnn.fit_predict(settings(loss="L_f9"), clips, [task(HALVES[0])])
