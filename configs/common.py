@@ -44,6 +44,7 @@ def base() -> ml_collections.ConfigDict:
     c.source = "speech"
     c.normalisations = ("train", "speaker")  # arms, never mixed; also "corpus" with protocol "across"
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
+    c.classifiers = ("svm", "dnn")  # or one of them
     c.seeds = 3  # of the DNN, for each GAN seed
     c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of each row of S
     c.curve = ()  # further amounts, at the same settings

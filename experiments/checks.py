@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments import ranges
+from experiments.settings import CLASSIFIERS
 from sergan import adversarial, augment, inputs, logmel, mapping, nets
 from sergan.corpora import CORPORA
 from sergan.errors import UserError
@@ -55,6 +56,7 @@ def _check_words(config: Any) -> None:
         "protocol": ((config.protocol,), PROTOCOLS),
         "corpus.part": (tuple(filter(None, [config.corpus.part])), PARTS),
         "target.dev_split": ((config.target.dev_split,), ("speaker", "clip")),
+        "classifiers": (tuple(config.classifiers), tuple(CLASSIFIERS)),
         "arms": (tuple(config.arms), (*augment.ARMS, *METHODS)),
         "gan.loss": ((config.gan.loss,), LOSSES),
         "gan.view": (tuple(filter(None, [config.gan.view])), VIEWS),
@@ -83,6 +85,7 @@ def _check_ranges(config: Any) -> None:
         "training.save_every": config.training.save_every,
         "svm.C": config.svm.C,
         "normalisations": len(config.normalisations),
+        "classifiers": len(config.classifiers),
         "gan.decay_factor": config.gan.decay_factor,
         "gan.adam_eps": config.gan.adam_eps,
         "hypers.smoothing": config.hypers.smoothing,
@@ -134,6 +137,7 @@ def _check_ranges(config: Any) -> None:
 
 _KINDS = {  # of the values of keys that hold several
     "normalisations": (str,),
+    "classifiers": (str,),
     "arms": (str,),
     "corpus.classes": (str,),
     "sweep": (Mapping,),

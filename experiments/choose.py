@@ -15,7 +15,7 @@ from etils import epath
 from experiments import hosts
 from experiments.arms import Bench, answers, bench, can_make
 from experiments.holes import Holes
-from experiments.settings import CLASSIFIERS, Setting, grid
+from experiments.settings import Setting, grid
 from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
@@ -75,7 +75,7 @@ def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, F
 
     Inner folds train on fewer rows: of a setting that they could try the fold itself may need too many of S.
     """
-    for classifier in CLASSIFIERS:
+    for classifier in study.config.classifiers:
         settings = grid(study.config, arm, classifier, study.points_of(arm))
         for fold in study.folds:
             can_S = [can_make(study, arm, fold, setting.amount) for setting in settings]
@@ -117,7 +117,7 @@ def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:
 
 def _tried(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Setting, float]]:
     """Each classifier's settings with the UAR over all inner folds."""
-    for classifier in CLASSIFIERS:
+    for classifier in study.config.classifiers:
         settings = grid(study.config, arm, classifier, study.points_of(arm))
         uar_S = _uar(trials[trials.classifier == classifier], len(settings))
         yield from ((classifier, setting, float(uar)) for setting, uar in zip(settings, uar_S, strict=True))
@@ -148,13 +148,14 @@ class _Trials:
 
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
-        kinds = dict.fromkeys((setting.strength, setting.point) for setting in self._grid("svm"))
+        any_grid = self._grid(self.study.config.classifiers[0])
+        kinds = dict.fromkeys((setting.strength, setting.point) for setting in any_grid)
         frames, folds = [], self.study.inner
         together = -(-len(folds) // -(-len(folds) // _FOLDS_AT_ONCE))  # parts of about the same length
         for start in range(0, len(folds), together):
             for kind in kinds:
                 benches = list(self._benches(folds[start : start + together], *kind))
-                for classifier in CLASSIFIERS:
+                for classifier in self.study.config.classifiers:
                     frames += self._counts(classifier, benches, *kind)
         return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
 

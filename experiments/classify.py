@@ -12,7 +12,7 @@ from experiments import hosts, predictions
 from experiments.arms import Bench, answers, bench
 from experiments.choose import Choices
 from experiments.holes import Holes
-from experiments.settings import CLASSIFIERS, Setting, fixed
+from experiments.settings import Setting, fixed
 from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
@@ -59,17 +59,18 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
     ]
     paths = [run / "predictions" / f"{job.name}.parquet" for job in jobs]
     mine = hosts.mine(list(zip(paths, jobs, strict=True)))
-    with hosts.progress("classifiers", len(mine) * len(CLASSIFIERS)) as progress:
+    classifiers = study.config.classifiers
+    with hosts.progress("classifiers", len(mine) * len(classifiers)) as progress:
         for number, (path, job) in enumerate(mine):
             if not path.exists():
                 holes, frames = Holes(job.normalisation, job.arm), []
                 part = _Part(study, generators, choices, job, holes)
-                for classifier in CLASSIFIERS:
+                for classifier in classifiers:
                     frames.append(part.predictions(classifier))
-                    progress(number * len(CLASSIFIERS) + len(frames))
+                    progress(number * len(classifiers) + len(frames))
                 holes.write(path)
                 writers.write_frame(path, pd.concat(frames))
-            progress((number + 1) * len(CLASSIFIERS))
+            progress((number + 1) * len(classifiers))
     hosts.meet("classified")
     if hosts.first():
         writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))

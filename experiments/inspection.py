@@ -139,8 +139,8 @@ def _plan(resolved: Study) -> list[str]:
         f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
         f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
         f"choice: {_choice(config, len(resolved.inner))}",
-        f"classifiers: SVM, DNN on {', '.join(config.normalisations)}; {config.gan.seeds} GAN seeds, "
-        f"{config.seeds} DNN seeds for each",
+        f"classifiers: {', '.join(config.classifiers).upper()} on {', '.join(config.normalisations)}; "
+        f"{config.gan.seeds} GAN seeds, {config.seeds} DNN seeds for each",
     ]
 
 

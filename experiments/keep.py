@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sergan import comparison, writers
+from sergan import comparison, metrics, writers
 
 TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
 FIGURES = (
@@ -46,13 +46,18 @@ def _placeless(value: Any) -> Any:
 
 
 def rows(results: pd.DataFrame) -> str:
-    """The rows that count, as Markdown: a line for an arm or its point, both classifiers side by side."""
+    """The rows that count, as Markdown: a line for an arm or its point, its classifiers side by side."""
     keys = ["normalisation", "arm", "amount", "point"]
     counted = comparison.counted(results).astype({"amount": str})  # nan where it was chosen
     cells = counted.set_index([*keys, "classifier"])
-    lines = [f"| {' | '.join(keys)} | SVM UAR | difference | DNN UAR | difference |", "| --- " * 8 + "|"]
+    names = counted["classifier"].drop_duplicates().tolist()
+    header = [
+        *keys,
+        *(words for name in names for words in (f"{metrics.classifier_name(name)} UAR", "difference")),
+    ]
+    lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     for place in counted[keys].drop_duplicates().itertuples(index=False, name=None):
-        parts = [text for name in ("svm", "dnn") for text in _pair(cells.loc[(*place, name)])]
+        parts = [text for name in names for text in _pair(cells.loc[(*place, name)])]
         lines.append(f"| {' | '.join(map(str, [*place, *parts]))} |")
     return "\n".join(lines)
 

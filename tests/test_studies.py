@@ -170,6 +170,16 @@ def test_spectrograms_are_transferred_and_train_classifiers(tmp_path):
     assert "give --config.corpus.root=DIR" in refused(config)
 
 
+def test_a_study_may_do_with_one_classifier(tmp_path, half, undrawn):
+    run = tmp_path / "run"
+    flags = ["--config.arms=('moments',)", "--config.classifiers=('dnn',)", "--config.distances=False"]
+    code, out, err = launch("--config=configs/emodb_study.py:debug", *few(half), *flags, f"--workdir={run}")
+    assert code == 0, err
+    for name in ("predictions", "results", "choices", "inner"):
+        assert set(pd.read_csv(run / f"{name}.csv").classifier) == {"dnn"}
+    assert "SVM" not in out and "DNN" in (run / "report.html").read_text()
+
+
 def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow, undrawn):
     """EMO-DB's speakers in the roles of IEMOCAP's."""
     table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"

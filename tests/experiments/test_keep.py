@@ -27,6 +27,13 @@ def test_a_chosen_arm_is_a_line_with_both_classifiers():
     assert lines[3].count("**+2.0 [+1.0, +5.0]**") == 2
 
 
+def test_a_run_with_one_classifier_has_its_columns_alone():
+    frame = results(np.nan, 0, 0.01)
+    lines = rows(frame[frame.classifier == "dnn"]).splitlines()
+    assert lines[0] == "| normalisation | arm | amount | point | DNN UAR | difference |"
+    assert lines[2] == "| train | real | nan | 0 | 80.0 [75.0, 85.0] |  |" and len(lines) == 4
+
+
 def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
     frame = pd.concat([results(5.0, 0, -0.01), results(5.0, 1, -0.01).iloc[2:]])
     lines = rows(frame).splitlines()[2:]

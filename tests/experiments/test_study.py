@@ -51,6 +51,8 @@ def refused(config, match):
         ("gan.activations", "tensorfloat32", "config.gan.activations: 'tensorfloat32' is none of"),
         ("gan.classifier_data", "all", "config.gan.classifier_data: 'all'"),
         ("normalisations", ("train", "speakr"), "config.normalisations: 'speakr' is none of train, speaker"),
+        ("classifiers", ("svm", "forest"), "config.classifiers: 'forest' is none of svm, dnn"),
+        ("classifiers", (), "config.classifiers must be above 0"),
         ("normalisations", (), "config.normalisations must be above 0"),
         ("seeds", 0, "config.seeds must be above 0, it is 0"),
         ("gan.epochs", 0, "config.gan.epochs must be above 0"),
