@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -51,6 +51,8 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
 
     A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
     """
+    if not study.members:
+        return
     generators.drop_damaged_ones(run)
     clips = sounds.stack(study.clips, study.config.sound.samples)
     total = _steps(study.members)
@@ -189,8 +191,11 @@ class Generators:
 
     def __init__(self, study: Study, run: epath.Path) -> None:
         self._study, self._run = study, run
-        self._clips = sounds.stack(study.clips, study.config.sound.samples)
         self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
+
+    @cached_property
+    def _clips(self) -> tuple[np.ndarray, np.ndarray]:
+        return sounds.stack(self._study.clips, self._study.config.sound.samples)
 
     def members(self, arm: str, fold: int, seed: int) -> list[SoundMember]:
         """Those that make the clips of an arm, fold and seed: one, or one for each class."""
