@@ -22,7 +22,7 @@ _NETWORKS = ("adcrnn L_f1", "adcrnn L_f4", "adrnn L_f3", "acrnn_3d L_f2", "acrnn
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """The augmentations, or one of the presets losses, networks, paper, debug."""
+    """The augmentations, or one of the presets losses, networks, paper, paper_losses, debug."""
     config = base()
     presets = {
         "": lambda _: None,

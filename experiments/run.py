@@ -219,6 +219,8 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     if config.kind == "recordings":
         from experiments.clips import more
 
+        if source:
+            raise UserError("--source is for studies on features; the GANs of this run make clips of noise")
         with storage.told(out.parent):
             return more.synthesize(config, workdir, out, per_class)
     synthesis.check_ending(out)

@@ -78,7 +78,7 @@ MEASURES = {
         "rows, in the next column, it tells of memorised training rows",
     ),
     "nearest_held_out": Measure(
-        "Nearest, held out", 2, "the same distance for the real rows of the held-out speaker"
+        "Nearest, held out", 2, "the same distance for the real rows that were held out"
     ),
     "duplicates": Measure(
         "Copies ↓", 1, "synthetic rows of an emotion and fold that equal a training row; lower is better"

@@ -20,6 +20,11 @@ ROWS = "A clip counts as a row: mean and deviation over its frames of the logari
 _WORDS = ("file", "emotion", "arm", "parent")
 
 
+def protocol(run: Run) -> str:
+    """Whether speakers who are tested also train, to be put before a table's caption; empty for features."""
+    return f"{PROTOCOLS[run.protocol].partition(':')[0]}. " if run.kind == "recordings" else ""
+
+
 def about(run: Run) -> str:
     """What was done, in a paragraph."""
     config = run.record.get("config", {})

@@ -75,7 +75,10 @@ def results(run: Run) -> str:
     style = "wrap" if chosen else "dense" if long else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
     if (pairs := _contrasts(run)) is not None and len(pairs):
-        note = "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
+        note = clip_findings.protocol(run)
+        note += (
+            "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
+        )
         note += "" if chosen or comparison.curve(everything).empty else _LARGEST
         note += sweep.counting_note(run)
         table = cells.contrasts(comparison.in_order(pairs.assign(arm=pairs["b"])))
@@ -211,7 +214,8 @@ def quality(run: Run) -> str:
     parts = []
     if several or set(names) - {"target_synthetic", "target_source"}:
         table = cells.quality(frame, run.points)
-        caption = f"Real and synthetic rows: {folds}, all emotions and {_measured_seeds(frame)}. "
+        caption = clip_findings.protocol(run)
+        caption += f"Real and synthetic rows: {folds}, all emotions and {_measured_seeds(frame)}. "
         caption += "↑ higher, ↓ lower is better."
         caption += f" {clip_findings.ROWS}" if run.kind == "recordings" else ""
         parts.append(page.table(*table, caption, cells.firsts(table, 1), "dense"))
@@ -219,10 +223,11 @@ def quality(run: Run) -> str:
         lines = (f"<li><b>{m.heading}</b>: {html.escape(m.meaning)}.</li>" for m in meanings)
         parts.append(f'<ul class="soft">{"".join(lines)}</ul>\n')
     if "target_synthetic" in names:
+        begins = "; target to source is where the transfer starts" if "target_source" in names else ""
         caption = (
-            "Mean over features of the absolute difference of means, on features min-max scaled to [0, 1]; "
-            f"{folds}. The nearer target to synthetic is to 0, the nearer the synthetic rows are to the real "
-            f"ones of that emotion; target to source is where the transfer starts.{note}"
+            f"{clip_findings.protocol(run)}Mean over features of the absolute difference of means, on "
+            f"features min-max scaled to [0, 1]; {folds}. The nearer target to synthetic is to 0, the nearer "
+            f"the synthetic rows are to the real ones of that emotion{begins}.{note}"
         )
         groups = [at_first]
         if several:

@@ -135,8 +135,9 @@ def _confusions(run: Run) -> str:
             + " ".join(
                 f"{cell.arm}: {_recalls(counts_CxC, classes)}." for cell, counts_CxC in counts.items()
             ),
-            f"{metrics.classifier_name(classifier)}, {normalisation} normalisation: % of the rows of each "
-            f"true class, pooled over folds, mean over seeds.{sweep.counting_note(run)}",
+            f"{clip_findings.protocol(run)}{metrics.classifier_name(classifier)}, {normalisation} "
+            "normalisation: % of the rows of each true class, pooled over folds, mean over seeds."
+            f"{sweep.counting_note(run)}",
         )
         for (normalisation, classifier), counts in groups.items()
     ]
@@ -344,9 +345,12 @@ def _compared(found: Mapping[str, Run], folder: epath.Path) -> str:
         "excludes 0; runs are not tested against each other. Sets: synthetic rows in multiples of the real "
         "training set; chosen: what a run varies, amounts, settings or a sweep's points, was chosen on inner "
         "folds. Diverged: members of the outer folds that were frozen. "
-        "Training: of all CycleGANs of the run."
+        "Training: of all GANs of the run."
     )
     parts += [page.show([picture], folder), page.table(*table, caption, cells.firsts(table, 3), "dense")]
+    for name, run in found.items():
+        if papers := clip_findings.beside(run):
+            parts.append(f"<h2>{html.escape(name)} beside the papers</h2>\n{papers}")
     return "".join(parts)
 
 

@@ -10,6 +10,7 @@ from sergan.errors import UserError
 from sergan.run_folder import Run
 
 _LONGEST = 24  # characters of a folder's name that is still a label
+_TRAINED = (*sweep.ARMS, "real+wavegan", "real+specgan")
 SHARED = "all runs"  # in place of a name where runs share a row
 
 
@@ -43,16 +44,19 @@ def differing(runs: Mapping[str, Run]) -> dict[str, list[str]]:
 
 
 def rows(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """What counts of each run's arms with CycleGANs, `sweep.measured`, with its name and training seconds.
+    """What counts of each run's arms with CycleGANs, or of recordings of all arms: `sweep.measured`, with the
+    run's name and training seconds.
 
     `real` is there once where the runs share its numbers. Of a sweep only the first point is taken, but for
     the rows whose point was chosen on inner folds; their quality and members are of the first one, too.
     """
     parts = []
     for name, run in runs.items():
-        found = sweep.measured(run, _counting(sweep.first(run, run.need("results"))))
+        results = sweep.first(run, run.need("results"))
+        shown = ["real", *sweep.ARMS] if run.kind == "features" else list(set(results["arm"]))
+        found = sweep.measured(run, _counting(results[results["arm"].isin(shown)]))
         seconds = run.record.get("stages", {}).get("train")
-        seconds_N = [seconds if arm in sweep.ARMS else None for arm in found["arm"]]
+        seconds_N = [seconds if arm in _TRAINED else None for arm in found["arm"]]
         parts.append(found.assign(run=name, seconds=pd.Series(seconds_N, dtype=float)))
     table = pd.concat(parts, ignore_index=True)
     is_real = table["arm"] == "real"
@@ -66,7 +70,6 @@ def rows(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def _counting(results: pd.DataFrame) -> pd.DataFrame:
-    """Of `real` and each trained arm what was chosen on inner folds, or else its largest amount."""
-    found = results[results["arm"].isin(["real", *sweep.ARMS])]
-    found = found.sort_values("amount", ascending=False, na_position="first", kind="stable")
+    """Of each arm what was chosen on inner folds, or else its largest amount."""
+    found = results.sort_values("amount", ascending=False, na_position="first", kind="stable")
     return found.drop_duplicates([*comparison.GROUP, "arm"]).sort_index()

@@ -16,8 +16,9 @@ from etils import epath
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from configs.emodb_hda import get_config
-from experiments.clips import make, study, train
+from experiments.clips import classify, make, study, train
 from sergan import writers
+from sergan.classifiers import adcrnn
 from sergan.errors import UserError
 from tests.commands import ROOT, launch, process, refused
 
@@ -92,7 +93,9 @@ def test_the_report_says_the_protocol_and_plays_the_clips(run):
     assert page.count("<audio controls") == 5 + 4 * 4
     assert page.count("data:audio/flac;base64,ZkxhQ") == 5 + 4 * 4  # "fLaC"
     assert "not there yet" not in page and (run / "figures" / "clips.png").stat().st_size
-    assert list((run / "tensorboard").rglob("*tfevents*"))
+    folders = {path.parent.name for path in (run / "tensorboard").rglob("*tfevents*")}
+    for fold in range(3):
+        assert f"tiny_adcrnn_L_f1_wavegan_seed_0_fold_{fold}_classifier_0" in folders
 
 
 def test_a_finished_run_is_found_done_and_another_config_refused(run):
@@ -136,8 +139,12 @@ def test_synthesize_writes_wav_files_from_every_folds_gans(run, tmp_path):
     assert len(lines) == len(list(out.glob("*.wav"))) == 40
     assert (lines.groupby(["arm", "emotion"]).size() == 4).all() and set(lines.fold) == {0, 1, 2}
     assert soundfile.info(out / lines.file[0]).frames == 16384
-    again = refused("--mode=synthesize", f"--workdir={run}", f"--out={out}", "--per_class=1")
-    assert "written into a new folder" in again
+    more = ["--mode=synthesize", f"--workdir={run}", "--per_class=1"]
+    assert "written into a new folder" in refused(*more, f"--out={out}")
+    assert "name one without an ending" in refused(*more, f"--out={tmp_path / 'clips.parquet'}")
+    assert "--source is for studies on features" in refused(
+        *more, f"--out={tmp_path / 'x'}", "--source=corpus"
+    )
 
 
 def test_clips_are_not_synthesized_before_all_gans_are_trained(run, tmp_path):
@@ -183,12 +190,38 @@ def test_gans_that_do_not_fit_the_memory_are_halved_and_trained(run, tmp_path, m
         (2, 1, 0),
     ]
     resolved = study.prepare(config)
-    label = np.zeros(1, int)
-    ours, theirs = (
-        train.Generators(resolved, folder).clips(resolved.members[2], label, "test")
-        for folder in (place, epath.Path(run))
-    )
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    for member in resolved.members:
+        ours, theirs = (
+            train.Generators(resolved, folder).clips(member, np.zeros(1, int), "test")
+            for folder in (place, epath.Path(run))
+        )
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkeypatch):
+    config = get_config("debug")
+    config.arms = ()
+    resolved, trained = study.prepare(config), []
+    fit_predict = adcrnn.fit_predict
+
+    def cut(settings, clips, tasks, told):
+        if len(trained) == 5:
+            raise KeyboardInterrupt
+        trained.extend((str(settings), task.fold) for task in tasks)
+        return fit_predict(settings, clips, tasks, told=told)
+
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    whole, place = epath.Path(tmp_path / "whole"), epath.Path(tmp_path / "cut")
+    classify.classify(resolved, whole)
+    monkeypatch.setattr(adcrnn, "fit_predict", cut)
+    with pytest.raises(KeyboardInterrupt):
+        classify.classify(resolved, place)  # all of one classifier, folds 0 and 1 of the other
+    kept = {path: path.stat().st_mtime_ns for path in (place / "predictions").iterdir()}
+    assert len(kept) == len(trained) == 5 and not (place / "predictions.csv").exists()
+    monkeypatch.setattr(adcrnn, "fit_predict", fit_predict)
+    classify.classify(resolved, place)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert (place / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
 def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):

@@ -42,7 +42,7 @@ class Job(NamedTuple):
 def classify(study: Study, run: epath.Path) -> None:
     """Writes predictions.csv; every classifier, arm, seed and fold is kept as soon as it is done.
 
-    On a CPU as many folds are trained at once as there are devices, elsewhere all. TensorBoard shows loss and
+    As many folds are trained at once as there are devices, on accelerators all. TensorBoard shows loss and
     accuracy of every classifier.
     """
     spectrograms = logmel.extract(study.clips, study.corpus.ids_U.tolist())
@@ -54,16 +54,16 @@ def classify(study: Study, run: epath.Path) -> None:
         for classifier in study.classifiers
     ]
     each = study.config.seeds * study.config.adcrnn.steps  # steps for a fold
-    done = 0
-    with writers.Progress("classifiers", each * sum(map(len, groups))) as progress:
-        for group in groups:
-            todo = [job for job in group if not job.path(run).exists()]
-            done += each * (len(group) - len(todo))
+    left = [[job for job in group if not job.path(run).exists()] for group in groups]
+    total = each * sum(map(len, groups))
+    done = total - each * sum(map(len, left))
+    with writers.Progress("classifiers", total, done) as progress:
+        for todo in left:
             for jobs in (todo[start : start + count] for start in range(0, len(todo), count)):
                 with _Log(run, jobs, progress, done) as log:
                     _classify(study, run, spectrograms, jobs, log.told)
                 done += each * len(jobs)
-            progress(done)
+        progress(done)
     parts = [writers.read_frame(job.path(run)) for group in groups for job in group]
     writers.write_frame(run / "predictions.csv", pd.concat(parts))
 
@@ -76,19 +76,23 @@ class _Log:
         self._names = {job.fold: job.name for job in jobs}
         self._events: dict[str, Events] = {}
         self._steps: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
 
     def __enter__(self) -> "_Log":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for events in self._events.values():
-            events.close()
+        with self._lock:  # after an interrupt other threads may still be at work
+            self._closed = True
+            for events in self._events.values():
+                events.close()
 
     def told(self, task: ClipTask, steps: int, values: dict[str, float]) -> None:
         """Loss and accuracy of a task after that many steps; from whichever thread."""
         name = f"{self._names[task.fold]}_classifier_{task.seed}"
         with self._lock:
+            if self._closed:
+                return
             if name not in self._events:
                 self._events[name] = Events(self._run / FOLDER / name)
             self._events[name].scalars(steps, values)

@@ -21,8 +21,10 @@ def synthesize(config: Any, run: epath.Path, out: epath.Path, per_class: int) ->
     Raises:
       UserError: the folder is there already, or the run has no GAN, or one that is not trained yet.
     """
-    if out.suffix or out.exists():
+    if out.exists():
         raise UserError(f"{out}: clips are written into a new folder; name one that is not there yet")
+    if out.suffix:
+        raise UserError(f"{out}: clips are written into a folder; name one without an ending")
     if not out.parent.exists():
         raise UserError(f"{out}: the folder {out.parent} does not exist")
     if per_class < 1:

@@ -56,22 +56,25 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     generators.drop_damaged_ones(run)
     clips = sounds.stack(study.clips, study.config.sound.samples)
     total = _steps(study.members)
-    with Interrupts() as interrupts, writers.Progress("GANs", total) as progress:
-        number, todo = generators.remaining(run, study.members)
+    number, todo = generators.remaining(run, study.members)
+    with Interrupts() as interrupts, writers.Progress("GANs", total, total - _steps(todo)) as progress:
         while todo:
+            members = next_group(todo, size)
             try:
-                group = _Group(study, run, number, next_group(todo, size), clips)
-                _train_group(group, interrupts, progress, total - _steps(todo))
+                _train_group(
+                    _Group(study, run, number, members, clips), interrupts, progress, total - _steps(todo)
+                )
             except jax.errors.JaxRuntimeError as error:
-                if not generators.lacks_memory(error) or size == 1:
+                if not generators.lacks_memory(error) or len(members) == 1:
                     raise
                 generators.drop_states(run, number)
-                half = -(-size // 2)
-                print(f"{size} GANs do not fit the memory; trying {half}", file=sys.stderr)
-                size = half
+                size = -(-len(members) // 2)
+                print(f"{len(members)} GANs do not fit the memory; trying {size}", file=sys.stderr)
                 smaller(size)
             number, todo = generators.remaining(run, study.members)
             progress(total - _steps(todo))
+            if interrupts.asked:
+                raise KeyboardInterrupt
 
 
 def _train_group(group: "_Group", interrupts: Interrupts, progress: writers.Progress, done: int) -> None:
@@ -102,7 +105,8 @@ class _Group:
         self._study, self._run, self._number, self._members = study, run, number, members
         self._gan, self.count, self.steps = members[0].gan, len(members), members[0].gan.steps
         data = [_data(study, member, *clips) for member in members]
-        self._data = _together(data)._replace(x_UxT=data[0].x_UxT, length_U=data[0].length_U)
+        shared = {"x_UxT": jnp.asarray(clips[0]), "length_U": jnp.asarray(clips[1])}
+        self._data = _together(data)._replace(**shared)
         self._checkpoints = generators.checkpoints(run, number, [member.index for member in members])
         state = _init(self._gan, self.count)(_together([_key(member) for member in members]))
         saved = self._checkpoints.latest() or 0
@@ -163,7 +167,8 @@ class _Group:
         save_tree(generators.path(self._run, self._number), self._state.gen)
 
     def _write_metrics(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
-        """What a chunk said, as lines of metrics.jsonl and for TensorBoard; returns the members' means."""
+        """What a chunk said, as lines of metrics.jsonl and for TensorBoard; returns the means of the members
+        that have not diverged."""
         seconds = round(time.monotonic() - self._started, 2)
         head = {"step": self.step, "seconds": seconds, "phase": "train"}
         writers.append_lines(
@@ -175,7 +180,9 @@ class _Group:
                 for place, member in enumerate(self._members)
             ),
         )
-        means = {name: float(value_M.mean()) for name, value_M in metrics.items()}
+        sound_M = np.isfinite(list(metrics.values())).all(axis=0)
+        sound_M = sound_M if sound_M.any() else ~sound_M
+        means = {name: float(value_M[sound_M].mean()) for name, value_M in metrics.items()}
         self._events.scalars(self.step, means)
         return {name: means[name] for name in ("critic", "wasserstein") if name in means}
 
@@ -262,13 +269,15 @@ def _together(trees: list[Any]) -> Any:
 
 
 def _data(study: Study, member: SoundMember, x_UxT: np.ndarray, length_U: np.ndarray) -> SoundData:
-    """What a member trains on: the clips of its classes that train in its fold."""
+    """What a member trains on: the clips of its classes that train in its fold, without the samples, which
+    all members share."""
     fold = study.folds[member.fold]
     check_rows(fold, study.corpus, fold.train_R)
     emotion_R = study.corpus.emotions_U[fold.train_R]
     rows_R = fold.train_R[np.isin(emotion_R, member.emotions)]
     label_R = np.array([member.emotions.index(emotion) for emotion in study.corpus.emotions_U[rows_R]])
-    return sounds.make_data(member.gan, x_UxT, length_U, rows_R, label_R, room=len(length_U))
+    made = sounds.make_data(member.gan, x_UxT, length_U, rows_R, label_R, room=len(length_U))
+    return made._replace(x_UxT=None, length_U=None)  # type: ignore[arg-type]
 
 
 @lru_cache

@@ -129,7 +129,8 @@ def fit_predict(
         raise UserError(f"loss {settings.loss!r} is none of {', '.join(LOSSES)}")
     _check(clips, tasks)
     on_cpu, devices = jax.default_backend() == "cpu", jax.local_devices()
-    together = min(len(tasks), together or (1 if on_cpu else _TOGETHER))
+    most = together or (1 if on_cpu else _TOGETHER)
+    together = -(-len(tasks) // -(-len(tasks) // most))  # programs of about the same length
     filled = tasks + [tasks[-1]] * (-len(tasks) % together)
     data, frames = _stack(clips, filled, settings.net.frames), _padded(clips)
 
