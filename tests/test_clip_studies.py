@@ -216,7 +216,7 @@ def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkey
     monkeypatch.setattr(adcrnn, "fit_predict", cut)
     with pytest.raises(KeyboardInterrupt):
         classify.classify(resolved, place)  # all of one classifier, folds 0 and 1 of the other
-    kept = {path: path.stat().st_mtime_ns for path in (place / "predictions").iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "predictions").iterdir()}
     assert len(kept) == len(trained) == 5 and not (place / "predictions.csv").exists()
     monkeypatch.setattr(adcrnn, "fit_predict", fit_predict)
     classify.classify(resolved, place)
