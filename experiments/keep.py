@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from sergan import comparison, metrics, writers
+from sergan import comparison, metrics, pham, writers
+from sergan.run_folder import Run
 
 TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
 FIGURES = (
@@ -20,23 +21,32 @@ FIGURES = (
     "sweep_*.png",
     "features_*_wdiv.png",
 )
+OF_RECORDINGS = ("confusion_*.png", "clips.png")
 RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
 
 
 def keep(run: Path, out: Path) -> str:
-    """Copies a run folder's tables and figures into `out`; returns the README's rows of it."""
+    """Copies a run folder's tables and figures into `out`; returns the README's rows of it.
+
+    Of recordings of EMO-DB beside.csv has the papers' tables with ours.
+    """
     out.mkdir(parents=True, exist_ok=True)
     names = [run / name for name in TABLES if (run / name).exists()]
-    names += [path for pattern in FIGURES for path in sorted((run / "figures").glob(pattern))]
+    found = Run(run)
+    figures = (*FIGURES, *(OF_RECORDINGS if found.kind == "recordings" else ()))
+    names += [path for pattern in figures for path in sorted((run / "figures").glob(pattern))]
     for path in names:
         (out / path.name).write_bytes(path.read_bytes())
     record = writers.read_json(run / "config.json")
     kept = {name: record.get(name) for name in RECORD}
     kept["overrides"] = {key: _placeless(value) for key, value in (kept["overrides"] or {}).items()}
     writers.write_json(out / "run.json", kept)
-    quality = pd.read_csv(run / "quality.csv").drop(columns=["fold", "seed"])
-    means = quality.groupby(["normalisation", "arm", "point"], sort=False).mean(numeric_only=True)
-    means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
+    if (run / "quality.csv").exists():
+        quality = pd.read_csv(run / "quality.csv").drop(columns=["fold", "seed"])
+        means = quality.groupby(["normalisation", "arm", "point"], sort=False).mean(numeric_only=True)
+        means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
+    if len(papers := pham.beside(found)):
+        papers.round(2).to_csv(out / "beside.csv", index=False)
     return rows(pd.read_csv(run / "results.csv"))
 
 

@@ -6,6 +6,7 @@ import pytest
 from etils import epath
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
+from experiments.keep import keep
 from sergan import clip_findings, metrics, pham, report
 from sergan.run_folder import Run
 from tests.test_report import Page, write_json
@@ -69,6 +70,14 @@ def test_ours_are_the_accuracy_of_each_fold_and_the_pooled_uar_beside_the_papers
 def test_other_corpora_and_fewer_classes_have_nothing_beside_them(tmp_path):
     assert pham.beside(Run(make(tmp_path / "five", classes=CLASSES[:5]))).empty
     assert pham.beside(Run(make(tmp_path / "other", name="ravdess"))).empty
+
+
+def test_what_is_kept_of_recordings_without_made_clips_has_the_papers_tables(tmp_path):
+    line = keep(make(tmp_path / "run"), tmp_path / "kept").splitlines()[2]
+    assert line.startswith("| train | real | 0.0 | 0 | ")
+    kept = pd.read_csv(tmp_path / "kept" / "beside.csv")
+    assert len(kept) == 16 and kept.our_accuracy.notna().any()
+    assert not (tmp_path / "kept" / "quality.csv").exists()
 
 
 def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path):
