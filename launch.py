@@ -22,9 +22,9 @@ from sergan.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
 MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
 WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
-OUT = flags.DEFINE_string("out", "", "What synthesize writes (.parquet, .csv, .npz); report's folder.")
-PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows that synthesize writes for each emotion.")
-SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: as config.source, e.g. a folder.")
+OUT = flags.DEFINE_string("out", "", "What synthesize writes: .parquet, .csv, .npz or a folder; report's.")
+PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows or clips that synthesize writes for each class.")
+SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: a folder or table, of features.")
 SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.", 0)
 HOSTS = flags.DEFINE_string("hosts", "", "Several processes: auto, or ADDRESS:PORT,COUNT,INDEX of this one.")
@@ -45,7 +45,7 @@ def dispatch(command: str) -> str:
     if MODE.value == "report":
         return run.report([epath.Path(part) for part in WORKDIR.value.split(",")], OUT.value)
     if not OUT.value:
-        raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz)")
+        raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz, a new folder)")
     return run.synthesize(epath.Path(WORKDIR.value), epath.Path(OUT.value), PER_CLASS.value, SOURCE.value)
 
 

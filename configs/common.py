@@ -13,7 +13,7 @@ def base() -> ml_collections.ConfigDict:
     c.kind = "features"  # what a study works on; of recordings see configs/recordings.py
 
     c.corpus = corpus = ml_collections.ConfigDict()
-    corpus.name = "emodb"  # with a table instead, its file's name where none is given
+    corpus.name = "emodb"  # with --config.corpus.table in its place, the file's name unless one is given
     corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
     corpus.table = ""  # or a table of clips (csv with the column file) or of features (npz, csv, parquet)
     corpus.columns = ""  # names of columns in your table, "{'file': 'path', 'emotion': 'label'}"
@@ -46,8 +46,9 @@ def base() -> ml_collections.ConfigDict:
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
     c.classifiers = ("svm", "dnn")  # or one of them
     c.seeds = 3  # of the DNN, for each GAN seed
-    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of each row of S
-    c.curve = ()  # further amounts, at the same settings
+    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: of each row of S one of each
+    # class
+    c.curve = ()  # amounts beside the real rows, in place of that one
     c.real_share = 0.5  # of the weight, where real and synthetic rows train together; 0: as many as they are
     c.noise = 0.3  # of the arm noise, in deviations of a feature
     c.mixup = 0.4  # of the arm mixup, alpha of its Beta distribution
@@ -62,7 +63,7 @@ def base() -> ml_collections.ConfigDict:
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk
     training.save_every = 200
-    training.members_per_group = 0  # 0: as many as the memory holds
+    training.members_per_group = 0  # 0: as many as the memory holds, on a CPU at most 3 for each device
     training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
 
     c.svm = svm = ml_collections.ConfigDict()

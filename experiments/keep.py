@@ -1,6 +1,6 @@
 """Keeps what finished studies found: small tables, figures, and the rows of a README's table.
 
-python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb_study_speaker
+python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb_study-speaker
 """
 
 import sys

@@ -115,6 +115,14 @@ def _keep_compiled(folder: str) -> None:
         jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
 
 
+def cpu() -> str:
+    """The processor's name as its maker has it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
 def _record(
     workdir: epath.Path, config: ml_collections.ConfigDict, overrides: dict[str, Any], command: str
 ) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def _record(
         "overrides": overrides,
         "command": command,
         "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
+        "machine": f"{cpu()}, {platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
         "devices": [],
         "commit": commit(),
         "continued_at": [],  # other commits that went on with the run

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from sergan import cells, comparison, page, sweep
+from sergan import cells, comparison, data, page, sweep
 from sergan.run_folder import Run
 
 # Of what the rows are derived from, by the first part of an id or the name of a source.
@@ -59,7 +59,11 @@ def licences(run: Run, rows: pd.DataFrame) -> list[str]:
     """One line for each corpus that the rows are derived from, and for openSMILE if the features are its."""
     config = run.record.get("config", {})
     names = [config.get("corpus", {}).get("name", "")]  # a target is only tested on
-    names += sorted({str(name).partition("/")[0] for name in rows["source_id"].unique()})
+    source = {str(name) for name in rows["source_id"].unique()}
+    origins = {name.partition("/")[0] for name in source}
+    if "speech" in origins and source <= set(data.load("speech", "IS10").ids_U.tolist()):
+        origins = {"speechocean762"}  # the embedded rows, not a folder of that name
+    names += sorted(origins)
     names = [name for name in dict.fromkeys(names) if name and name != "noise"]
     unknown = "ask its owner; what you pass on is derived from it"
     lines = [LICENCES.get(name, f"{name}: {unknown}") for name in names]

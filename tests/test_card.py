@@ -33,6 +33,14 @@ def test_what_they_are_what_made_them_and_how_good_they_are(folder):
     assert text.count("\n## ") == 6
 
 
+def test_the_embedded_speech_has_its_licence_and_a_folder_of_that_name_has_not(folder):
+    embedded = rows().assign(source_id="speech/000240010")
+    said = card.licences(Run(epath.Path(folder)), embedded)
+    assert any(line.startswith("speechocean762 (Zhang") for line in said)
+    own = card.licences(Run(epath.Path(folder)), rows(origin="speech"))
+    assert "speech: ask its owner; what you pass on is derived from it" in own
+
+
 @pytest.mark.parametrize(
     ("name", "origin", "said"),
     [

@@ -4,7 +4,6 @@ import platform
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 from experiments import hosts
 from experiments.benchmark import clock
 from experiments.benchmark.sizes import Effort
-from experiments.run import commit
+from experiments.run import commit, cpu
 from sergan.gan import GanConfig
 from sergan.nets import products
 
@@ -21,7 +20,7 @@ from sergan.nets import products
 def describe() -> dict[str, Any]:
     """What results are kept with: machine, devices, versions, commit and date."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": hosts.cores(),
         "system": f"{platform.machine()}, {platform.system()}",
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.local_devices()],
@@ -85,10 +84,3 @@ def bandwidth(effort: Effort) -> float:
 
     copied = clock.best(lambda: copy(held[0]).block_until_ready(), 3 * effort.repeats)
     return 2 * size / min(copied, clock.best(change, 3 * effort.repeats))
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
