@@ -81,10 +81,19 @@ def clips(run: Run) -> str:
         "clips.png",
         sound_figures.clips(shown["arm"].tolist(), [_samples(folder / f) for f in shown["file"]], spectra),
         f"Waveform and log-Mel spectrogram of {emotion}, one clip each: {arms}.",
-        f"{emotion.capitalize()}, a training clip of the first fold ({shown['parent'].iloc[0]}), copies of "
-        "it, and clips from noise: samples, full scale being 1, and 40 Mel filters of 300 Hz to 8 kHz.",
+        f"{emotion.capitalize()}: {_shown(shown)}. Samples, full scale being 1, and 40 Mel filters of 300 Hz "
+        "to 8 kHz.",
     )
     return page.show([picture], run.folder / "figures") + _players(folder, lines)
+
+
+def _shown(lines: pd.DataFrame) -> str:
+    """What the clips of a picture are, in words."""
+    others = lines[lines["arm"] != "real"]
+    words = [f"a training clip of the first fold ({lines['parent'].iloc[0]})"]
+    words += ["copies of it"] * bool(others["parent"].notna().any())
+    words += ["clips from noise"] * bool(others["parent"].isna().any())
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _players(folder: epath.Path, lines: pd.DataFrame) -> str:

@@ -41,8 +41,9 @@ def write(run: epath.PathLike) -> epath.Path:
     for title, section in _SECTIONS[folder.kind].items():
         try:
             content = section(folder)
-        except Missing as error:
-            content = f'<p class="missing">{html.escape(str(error))}</p>'
+        except Missing as error:  # of a run that has ended there is nothing of it
+            ended = folder.record.get("ended")
+            content = "" if ended else f'<p class="missing">{html.escape(str(error))}</p>'
         if content:
             parts.append(f"<section>\n<h2>{title}</h2>\n{content}\n</section>")
     path = folder.folder / "report.html"

@@ -1,5 +1,7 @@
 """Runs on EMO-DB's recordings beside Pham et al.'s tables, one run alone and two protocols on a page."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +86,23 @@ def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path):
     page = Page(report.write(make(tmp_path / "run", "speaker")))
     for section in ("Results", "Confusions"):
         assert "Speaker-independent" in page.sections[section]
+    assert "Training of the GANs" in page.sections, "the run has not ended, and says that none is there yet"
     assert clip_findings.protocol(Run(tmp_path / "run")) == "Speaker-independent. "
+
+
+def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path):
+    folder = make(tmp_path / "run")
+    record = json.loads((folder / "config.json").read_text())
+    write_json(folder / "config.json", record | {"ended": "2026-01-01T10:11:00+00:00"})
+    page = Page(report.write(folder))
+    assert list(page.sections) == [
+        "The answer",
+        "Results",
+        "Beside Pham et al. 2021",
+        "Speakers",
+        "Confusions",
+        "What was run",
+    ]
 
 
 def test_both_protocols_are_compared_with_all_arms_and_each_ones_tables(tmp_path):
