@@ -22,7 +22,7 @@ NORMALISATION = "train"  # spectrograms are z-normed on the training clips
 
 
 class Job(NamedTuple):
-    """A part of the predictions that is kept as soon as it is made: a fold of an arm, by a classifier."""
+    """A part of the predictions that is kept as a file: of a fold of an arm, by a classifier."""
 
     classifier: str
     arm: str
@@ -40,9 +40,9 @@ class Job(NamedTuple):
 
 
 def classify(study: Study, run: epath.Path) -> None:
-    """Writes predictions.csv; every classifier, arm, seed and fold is kept as soon as it is done.
+    """Writes predictions.csv; folds of a classifier, arm and seed are kept as soon as they are done.
 
-    As many folds are trained at once as there are devices, on accelerators all. TensorBoard shows loss and
+    As many folds train together as there are devices, on accelerators all. TensorBoard shows loss and
     accuracy of every classifier.
     """
     spectrograms = logmel.extract(study.clips, study.corpus.ids_U.tolist())
@@ -57,12 +57,12 @@ def classify(study: Study, run: epath.Path) -> None:
     left = [[job for job in group if not job.path(run).exists()] for group in groups]
     total = each * sum(map(len, groups))
     done = total - each * sum(map(len, left))
+    batches = [todo[start : start + count] for todo in left for start in range(0, len(todo), count)]
     with writers.Progress("classifiers", total, done) as progress:
-        for todo in left:
-            for jobs in (todo[start : start + count] for start in range(0, len(todo), count)):
-                with _Log(run, jobs, progress, done) as log:
-                    _classify(study, run, spectrograms, jobs, log.told)
-                done += each * len(jobs)
+        for jobs in batches:
+            with _Log(run, jobs, progress, done) as log:
+                _classify(study, run, spectrograms, jobs, log.told)
+            done += each * len(jobs)
         progress(done)
     parts = [writers.read_frame(job.path(run)) for group in groups for job in group]
     writers.write_frame(run / "predictions.csv", pd.concat(parts))

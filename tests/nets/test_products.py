@@ -53,7 +53,9 @@ def test_rows_may_have_several_axes(kernels_x):
     one = jax.tree.map(lambda kernel: kernel[0], kernels)
     together = network(products.dot_general)(one, x)
     alone = jnp.stack([network(products.dot_general)(one, rows) for rows in x])
-    np.testing.assert_allclose(together, alone, rtol=1e-6)
+    np.testing.assert_allclose(
+        together, alone, rtol=2e-5, atol=1e-6
+    )  # products of other shapes are summed otherwise
 
 
 def test_a_gradient_of_many_networks_is_not_turned_round(kernels_x):
