@@ -46,8 +46,8 @@ def base() -> ml_collections.ConfigDict:
     c.arms = ()  # beside real; empty: the CycleGANs of gan.loss
     c.classifiers = ("svm", "dnn")  # or one of them
     c.seeds = 3  # of the DNN, for each GAN seed
-    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: of each row of S one of each
-    # class
+    c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of every class for
+    # each row of S
     c.curve = ()  # amounts beside the real rows, in place of that one
     c.real_share = 0.5  # of the weight, where real and synthetic rows train together; 0: as many as they are
     c.noise = 0.3  # of the arm noise, in deviations of a feature

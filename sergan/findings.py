@@ -75,10 +75,8 @@ def results(run: Run) -> str:
     style = "wrap" if chosen else "dense" if long else ""
     parts = [_intervals(run), page.table(*table, caption, cells.firsts(table, 2), style)]
     if (pairs := _contrasts(run)) is not None and len(pairs):
-        note = clip_findings.protocol(run)
-        note += (
-            "Arms against each other, paired over speakers, in points; bold where the interval excludes 0."
-        )
+        note = f"{clip_findings.protocol(run)}Arms against each other, paired over speakers, in points; bold "
+        note += "where the interval excludes 0."
         note += "" if chosen or comparison.curve(everything).empty else _LARGEST
         note += sweep.counting_note(run)
         table = cells.contrasts(comparison.in_order(pairs.assign(arm=pairs["b"])))

@@ -53,8 +53,9 @@ def rows(runs: Mapping[str, Run]) -> pd.DataFrame:
     parts = []
     for name, run in runs.items():
         results = sweep.first(run, run.need("results"))
-        shown = ["real", *sweep.ARMS] if run.kind == "features" else list(set(results["arm"]))
-        found = sweep.measured(run, _counting(results[results["arm"].isin(shown)]))
+        if run.kind == "features":
+            results = results[results["arm"].isin(["real", *sweep.ARMS])]
+        found = sweep.measured(run, _counting(results))
         seconds = run.record.get("stages", {}).get("train")
         seconds_N = [seconds if arm in _TRAINED else None for arm in found["arm"]]
         parts.append(found.assign(run=name, seconds=pd.Series(seconds_N, dtype=float)))

@@ -105,6 +105,23 @@ def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("parents", "words"),
+    [
+        ({}, "a training clip of the first fold (a)"),
+        ({"time_shift": "a"}, "a training clip of the first fold (a) and copies of it"),
+        ({"wavegan": None}, "a training clip of the first fold (a) and clips from noise"),
+        (
+            {"time_shift": "a", "wavegan": None},
+            "a training clip of the first fold (a), copies of it and clips from noise",
+        ),
+    ],
+)
+def test_a_picture_of_clips_says_which_there_are(parents, words):
+    arms = {"real": "a"} | parents
+    assert clip_findings._shown(pd.DataFrame({"arm": list(arms), "parent": list(arms.values())})) == words
+
+
 def test_both_protocols_are_compared_with_all_arms_and_each_ones_tables(tmp_path):
     folders = [make(tmp_path / name, name) for name in ("clip", "speaker")]
     text = report.compare(folders, tmp_path / "out").read_text()
