@@ -14,7 +14,18 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.benchmark import extraction, growth, machine, memory, networks, rivals, starts, steps, sweeps
+from experiments.benchmark import (
+    extraction,
+    growth,
+    ideas,
+    machine,
+    memory,
+    networks,
+    rivals,
+    starts,
+    steps,
+    sweeps,
+)
 from experiments.benchmark.sizes import FULL, NAMES, QUICK, Effort, Size, size
 from sergan import writers
 from sergan.errors import UserError
@@ -24,6 +35,7 @@ FIGURES: dict[str, Figure] = {
     "step": steps.step,
     "floor": steps.floor,
     "members": steps.batching,
+    "ideas": ideas.figure,
     "torch": rivals.figure,
     "start": starts.figure,
     "growth": growth.figure,

@@ -28,6 +28,7 @@ KEYS = {
         "target",
     },
     "members": {"size", "members", "batched_ms", "one_by_one_ms", "ratio"},
+    "ideas": {"size", "members", "idea", "ms_per_member", "over_as_it_is"},
     "start": {"size", "cache", "seconds", "imports_s", "init_s", "compile_and_step_s"},
     "growth": {"size", "axis", "count", "ms", "gflop"},
     "growth_exponents": {"size", "axis", "time", "work", "time_over_work"},
