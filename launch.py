@@ -60,15 +60,14 @@ def main(argv: list[str]) -> int:
         config_file.check(argv)
         rest = flags.FLAGS(["--sweep=config" if word == "--sweep" else word for word in argv])
         parsed = True
-        if len(rest) > 1:
-            raise UserError(f"not a flag: {rest[1]}")
+        run.check_flags(flags.FLAGS, rest[1:])
         print(dispatch("python " + shlex.join(argv)))
         return 0
     except KeyboardInterrupt:
         print("launch.py: interrupted; what is done is saved, the same command goes on", file=sys.stderr)
         return 3
     except Exception as error:
-        if "--debug_errors" in argv:
+        if "--debug_errors" in argv or (parsed and DEBUG_ERRORS.value):
             traceback.print_exc()
         wrong_input = isinstance(error, UserError) or not parsed
         print(f"launch.py: {run.in_words(error, wrong_input)}", file=sys.stderr)

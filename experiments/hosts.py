@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import joblib
 import numpy as np
 
 from sergan import writers
@@ -32,7 +33,7 @@ def use_every_core() -> None:
 
 def cores() -> int:
     """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return joblib.cpu_count()
 
 
 def join(how: str) -> None:

@@ -4,7 +4,7 @@ python -m experiments.leaks [--out=experiments/emodb/leaks.csv]
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,22 @@ from sergan.classifiers import svm
 from sergan.classifiers.tasks import Task
 
 SEEDS = 5
+VARIANTS = (
+    (0, ""),
+    (1, "before"),
+    (3, "before"),
+    (1, "after"),
+    (3, "after"),
+)  # copies, and when they are made
 
 
-def table(noise: float = 0.1, seeds: int = SEEDS) -> pd.DataFrame:
+def table(
+    noise: float = 0.1, seeds: int = SEEDS, variants: Sequence[tuple[int, str]] = VARIANTS
+) -> pd.DataFrame:
     """Pooled UAR of a linear SVM on EMO-DB, IS10, by how it is split and when copies are made.
 
-    Copies are rows with normal noise of `noise` deviations of each feature.
+    Copies are rows with normal noise of `noise` deviations of each feature; `variants` are how many there are
+    of each row and whether they are made "before" the split or "after" it, of training rows alone.
     """
     config = base()
     rows = data.load("emodb", "IS10")
@@ -30,7 +40,7 @@ def table(noise: float = 0.1, seeds: int = SEEDS) -> pd.DataFrame:
     label_U = np.array([config.corpus.classes.index(e) for e in rows.emotions_U[kept]])
     lines = []
     for split in ("random 5-fold", "leave one speaker out"):
-        for copies, when in ((0, ""), (1, "before"), (3, "before"), (1, "after"), (3, "after")):
+        for copies, when in variants:
             uar = [
                 _uar(split, x_UxD, label_U, speaker_U, copies, when, noise, config.svm.C, seed)
                 for seed in range(seeds)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +27,14 @@ HARMLESS = (
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
+_MODES = {  # that look at a flag; all look at the others
+    "out": ("synthesize", "report"),
+    "per_class": ("synthesize",),
+    "source": ("synthesize",),
+    "sweep": ("run", "inspect"),
+    "profile": ("run",),
+    "hosts": ("run",),
+}
 EMBEDDED = "emodb"  # the corpus of configs that name no other
 PARTS = ("predictions", "choice", "quality")  # folders with parts of tables, until those are whole
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
@@ -93,7 +101,8 @@ def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
     config = record["config"]
     names = ["report.html", "results.csv", "contrasts.csv", "predictions.csv"]
     if config.get("kind") != "recordings":
-        choice, several = config.get("choice", {}), len(config.get("sweep", ())) > 1
+        choice, sweep = config.get("choice", {}), config.get("sweep", ())
+        several = any(point != sweep[0] for point in sweep)  # others are merged
         names += ["features.parquet", "source.parquet", "quality.csv"]
         names += ["points.csv"] * several
         if choice.get("speakers") and (choice.get("amounts") or several):
@@ -134,7 +143,7 @@ def _record(
         "overrides": overrides,
         "command": command,
         "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
-        "machine": f"{cpu()}, {platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
+        "machine": f"{cpu()}, {platform.machine()}, {platform.system()}, {hosts.cores()} cores",
         "devices": [],
         "commit": commit(),
         "continued_at": [],  # other commits that went on with the run
@@ -151,7 +160,9 @@ def _record(
     others = record["continued_at"]
     if commit() not in (record["commit"], *others):
         others.append(commit())
-    different = [f"config.{k}" for k in _differences(record["config"], values) if k not in HARMLESS]
+    defaults = json.loads(config_file.defaults(values["kind"]).to_json())
+    old = _completed(record["config"], defaults)  # an older version's keys have the values that they had
+    different = [f"config.{k}" for k in _differences(old, values) if k not in HARMLESS]
     if different:
         raise UserError(
             f"{workdir}: made with another config ({', '.join(different[:5])} differ); "
@@ -166,15 +177,14 @@ def _passing(name: str) -> bool:
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Names of the keys that differ; a key that an older version did not have does not."""
+    """Names of the keys that differ."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return [] if old == new else [prefix]
-    keys = list(dict.fromkeys([*old, *new]))
-    names = {key: f"{prefix}.{key}" if prefix else key for key in keys}
-    now = new | old
-    return [d for key in keys for d in _differences(now[key], new.get(key), names[key])]
+    names = {key: f"{prefix}.{key}" if prefix else key for key in [*old, *new]}
+    return [d for key, name in names.items() for d in _differences(old.get(key), new.get(key), name)]
 
 
+@lru_cache
 def commit() -> str:
     """The commit of this code, with -dirty where files differ from it; unknown outside a repository."""
     root = Path(__file__).parent
@@ -274,6 +284,17 @@ def report(workdirs: list[epath.Path], out: str) -> str:
     with storage.told(place):
         page = report.compare(workdirs, place) if several else report.write(place)
     return str(page)
+
+
+def check_flags(given: Any, rest: list[str]) -> None:
+    """Raises UserError for words that are no flags, and for flags that the mode does not look at."""
+    if rest:
+        raise UserError(f"not a flag: {rest[0]}")
+    mode = given["mode"].value
+    for name, modes in _MODES.items():
+        if given[name].present and mode not in modes:
+            own = "; the study's own speech is --config.source" if name == "source" and mode == "run" else ""
+            raise UserError(f"--{name} is for --mode={' or '.join(modes)}, not {mode}{own}")
 
 
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:

@@ -71,8 +71,10 @@ def grid(config: Any, arm: str, classifier: str, points: Sequence[int] = (0,)) -
     if classifier == "svm":
         structures = [(C, SvmSettings()) for C in choice.C]
     else:
+        spec = dict(config.dnn) | ({} if arm == "real" else dict(config.dnn_both))
+        rate, batch = spec["learning_rate"], spec["batch_size"]
         structures = [
-            (l2, DnnSettings(tuple(hidden), dropout, config.dnn.learning_rate, config.dnn.batch_size, steps))
+            (l2, DnnSettings(tuple(hidden), dropout, rate, batch, steps))
             for hidden, dropout, steps, l2 in product(choice.hidden, choice.dropout, choice.steps, choice.l2)
         ]
     return [

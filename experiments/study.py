@@ -306,13 +306,18 @@ def chooses(config: Any, swept: list[Point]) -> bool:
 
 
 def _check_differences(swept: list[Point], plan: list[Member]) -> None:
-    """Raises UserError for a swept key of config.hypers that no trained arm looks at."""
+    """Raises UserError for swept keys that no trained arm looks at."""
     losses = list(dict.fromkeys(member.loss for member in plan))
     for key in swept[0] if losses else ():
         if key in Hypers._fields and not any(key in reads(loss) for loss in losses):
             raise UserError(
                 f"config.sweep: {key} makes no difference to {', '.join(losses)}; sweep other keys"
             )
+    if losses and len(swept) > 1 and not any(member.point for member in plan):
+        keys = ", ".join(key for key in swept[0] if any(point[key] != swept[0][key] for point in swept))
+        raise UserError(
+            f"config.sweep: its points ({keys}) make no difference to {', '.join(losses)}; sweep other keys"
+        )
 
 
 def check_speakers(where: str, table: FeatureTable) -> None:

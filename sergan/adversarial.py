@@ -22,6 +22,7 @@ from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers
 
 KINDS = ("sahu_gan", "sahu_cgan", "adan", "wadan")
+CODED = ("adan", "wadan")  # with an auto-encoder and a classifier of its codes
 PRIOR = 2  # dimensions of Sahu's noise
 CODE = 100  # dimensions of ADAN's noise and codes
 _SPREAD = 0.2  # deviation of a mixture's component; their means lie on the unit circle
@@ -139,7 +140,7 @@ def transfer(config: GanConfig, gen: Any, key: jax.Array, x_BxD: jax.Array) -> j
 
 
 def _coded(config: GanConfig) -> bool:
-    return config.loss in ("adan", "wadan")
+    return config.loss in CODED
 
 
 def _rate(config: GanConfig, step: jax.Array) -> jax.Array:

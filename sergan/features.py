@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from joblib import cpu_count
 
 from sergan.corpora import prepared, tables
 from sergan.corpora.prepared import Clips, Entry
@@ -354,7 +355,7 @@ def _rows(
             yield from _spectrograms([read(item) for item in items[start : start + _BATCH]])
         return
     row = partial(_row, set_name, read)
-    workers = min(workers or os.cpu_count() or 1, -(-len(items) // _CHUNK))
+    workers = min(workers or cpu_count(), -(-len(items) // _CHUNK))
     if workers <= 1:
         yield from map(row, items)
         return

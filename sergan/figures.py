@@ -249,10 +249,9 @@ def loss_names(losses: pd.DataFrame) -> list[str]:
 
 def joint_start(losses: pd.DataFrame) -> float | None:
     """The last step of pre-training, if both phases were logged."""
-    if "phase" not in losses or set(losses["phase"]) < {"pretrain"}:
+    if "phase" not in losses or not {"pretrain", "train"} <= set(losses["phase"]):
         return None
-    early = losses[losses["phase"] == "pretrain"]["step"]
-    return float(early.max()) if len(early) else None
+    return float(losses[losses["phase"] == "pretrain"]["step"].max())
 
 
 def share_scale(axes: Sequence[Axes], kinds: Sequence[str]) -> None:

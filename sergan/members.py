@@ -1,11 +1,11 @@
 """Members = normalisations × sweep points × seeds × folds, trained as batched train states."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -73,11 +73,20 @@ def plan(
     members: list[Member] = []
 
     def program(gan: GanConfig, loss: str) -> GanConfig:
+        """Without what the loss does not look at."""
         if loss not in adversarial.KINDS:
-            return replace(gan, loss=loss, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
+            dropout = gan.dropout if gan.pretrain_steps else 0.0
+            gan = replace(gan, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
+            return replace(gan, loss=loss, dropout=dropout)
         return replace(
             gan,
             loss=loss,
+            residual=False,
+            dropout=0.0,
+            heads=(),
+            identity=False,
+            classifier=gan.classifier if loss in adversarial.CODED else (),
+            classifier_data="",
             pretrain_steps=gan.noise_pretrain_steps,
             steps=gan.noise_steps,
             decay_steps=max(1, gan.decay_steps * gan.noise_steps // gan.steps),  # as often in all
@@ -247,7 +256,14 @@ def _free_memory() -> float:
     stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if stats:
         return 0.8 * (stats["bytes_limit"] - stats["bytes_in_use"]) * len(devices)
-    return 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 0.5 * _available_memory()
+
+
+def _available_memory() -> float:
+    """Bytes that Linux would give to programs: what is free, and what only keeps files at hand."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return 1024 * float(kib)
 
 
 def shard(tree: Any, size: int) -> Any:

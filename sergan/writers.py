@@ -16,6 +16,7 @@ from sergan import parquet, shapes
 from sergan.errors import UserError, line
 
 REMEDY = "delete it and run the command of its run folder again, which makes it anew"
+_LINE_REMEDY = "delete this line and run the command of its run folder again, which does without it"
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def replacing(path: epath.PathLike) -> Iterator[IO[bytes]]:
         with temporary.open("wb") as file:
             yield file
         temporary.replace(path)
-    except OSError:  # a full disk, above all: what is left takes room
+    except BaseException:  # a full disk, above all: what is left takes room
         temporary.unlink(missing_ok=True)
         raise
 
@@ -91,9 +92,9 @@ def read_lines(path: epath.PathLike, shape: shapes.Shape = dict) -> list[dict[st
         try:
             record = _parsed(text, lambda _: None)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} line {number}: damaged, no JSON; {REMEDY}") from error
+            raise UserError(f"{path} line {number}: damaged, no JSON; {_LINE_REMEDY}") from error
         if fault := shapes.fault(record, shape):
-            raise UserError(f"{path} line {number}: damaged, {fault}; {REMEDY}")
+            raise UserError(f"{path} line {number}: damaged, {fault}; {_LINE_REMEDY}")
         records.append(record)
     return records
 

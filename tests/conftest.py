@@ -66,11 +66,16 @@ def users_programs():
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
+def without_drawing():
     """Figures are made, and saved as a single point: to draw them takes most of a report's time."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: Image.new("RGB", (1, 1)).save(file, "PNG"))
-    monkeypatch.setattr(figures, "_tsne", lambda z_NxP: z_NxP[:, :2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda self, file, **_: Image.new("RGB", (1, 1)).save(file, "PNG"))
+        patch.setattr(figures, "_tsne", lambda z_NxP: z_NxP[:, :2])
+        yield
+
+
+undrawn = pytest.fixture(without_drawing)
+undrawn_module = pytest.fixture(without_drawing, scope="module")
 
 
 @pytest.fixture(scope="session")

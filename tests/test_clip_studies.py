@@ -17,9 +17,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from configs.emodb_hda import get_config
 from experiments.clips import classify, make, study, train
-from sergan import writers
+from sergan import logmel, writers
 from sergan.classifiers import adcrnn
 from sergan.errors import UserError
+from sergan.folds import LeakError
 from tests.commands import ROOT, launch, process, refused
 
 HDA = "--config=configs/emodb_hda.py:debug"
@@ -96,6 +97,33 @@ def test_the_report_says_the_protocol_and_plays_the_clips(run):
     folders = {path.parent.name for path in (run / "tensorboard").rglob("*tfevents*")}
     for fold in range(3):
         assert f"tiny_adcrnn_L_f1_wavegan_seed_0_fold_{fold}_classifier_0" in folders
+
+
+def test_a_run_goes_on_with_the_clips_that_it_began_with(run, tmp_path):
+    place = tmp_path / "run"
+    shutil.copytree(run, place)
+    (place / "report.html").unlink()
+    clips = pd.read_csv(place / "clips.csv", dtype=str)
+    assert len(clips) == 16 and set(clips) == {"clip", "speaker", "emotion", "samples"}
+    clips.assign(emotion=clips.emotion.replace("anger", "fear")).to_csv(place / "clips.csv", index=False)
+    count = (clips.emotion == "anger").sum()
+    said = refused(HDA, f"--workdir={place}")
+    assert f"other clips: {count} of 16 are gone or changed, {count} are new; name another folder" in said
+
+
+def test_a_clip_made_of_one_that_is_predicted_does_not_train(run, tmp_path):
+    place = epath.Path(tmp_path / "run")
+    shutil.copytree(run, place)
+    resolved = study.prepare(get_config("debug"))
+    fold = resolved.folds[0]
+    path = make.Job("duplicate", 0, 0).folder(place) / "metadata.csv"
+    lines = pd.read_csv(path, dtype=WORDS)
+    lines.loc[0, "parent"] = resolved.corpus.ids_U[fold.test_R[0]]
+    lines.to_csv(path, index=False)
+    spectrograms = logmel.extract(resolved.clips, resolved.corpus.ids_U.tolist())
+    job = classify.Job("tiny adcrnn L_f1", "duplicate", 0, 0)
+    with pytest.raises(LeakError, match="fold 0"):
+        classify._classify(resolved, place, spectrograms, [job], lambda *said: None)
 
 
 def test_a_finished_run_is_found_done_and_another_config_refused(run):

@@ -60,7 +60,7 @@ def command(rows):
 
 
 @pytest.fixture(scope="module")
-def straight(command, tmp_path_factory):
+def straight(command, tmp_path_factory, undrawn_module):
     """A run that nothing happened to."""
     folder = tmp_path_factory.mktemp("runs") / "l\u00e4uf \u00e9 1"
     code, out, err = launch(*command, f"--workdir={folder}")
@@ -122,7 +122,7 @@ def interrupted(place, name, after=1):
 # people
 
 
-def test_ctrl_c_at_each_stage_loses_nothing(command, straight, tmp_path, undrawn):
+def test_ctrl_c_at_each_stage_loses_nothing(command, straight, tmp_path):
     folder = tmp_path / "run"
     stages = [(study, "prepare", 1), (train._Group, "advance", 3), (synthesis, "frame", 2)]
     stages += [(choose._Trials, "all", 2), (classify._Part, "predictions", 3), (report, "write", 1)]
@@ -313,7 +313,7 @@ def test_generators_of_which_nothing_says_the_members_are_trained_again(straight
     assert_same_training(copied, straight)
 
 
-def test_tables_that_are_gone_are_made_anew(straight, copied, command, undrawn):
+def test_tables_that_are_gone_are_made_anew(straight, copied, command):
     config, record = run.open_run(epath.Path(copied))
     assert config.choice.amounts and run._finished(epath.Path(copied), record)
     for name in ("choices.csv", "inner.csv", "quality.csv", "contrasts.csv", "results.csv"):
@@ -415,7 +415,8 @@ def test_a_damaged_file_is_named_with_what_to_do(copied, straight, command, tmp_
         assert "restore it, or name another folder" in err
         assert launch(*command, f"--workdir={copied}")[0] == 2
         return
-    assert "delete it and run the" in err
+    what = "this line" if name.endswith(".jsonl") else "it"
+    assert f"delete {what} and run the" in err
     if (name, damage) in (("predictions.csv", shorter), ("features.parquet", half)):
         (copied / name).unlink()
         assert launch(*command, f"--workdir={copied}")[0] == 0

@@ -91,3 +91,11 @@ def test_umap_is_taken_where_it_is_installed(monkeypatch):
     assert at_Nx2.shape == (40, 2) and name == "UMAP"
     monkeypatch.setitem(sys.modules, "umap", None)  # as if it were not installed
     assert figures.embed(x_NxD)[1] == "t-SNE"
+
+
+@pytest.mark.parametrize(
+    ("phases", "start"),
+    [(["pretrain", "pretrain", "train"], 2.0), (["pretrain"] * 3, None), (["train"] * 3, None)],
+)
+def test_joint_training_begins_where_pre_training_ends(phases, start):
+    assert figures.joint_start(pd.DataFrame({"step": [1, 2, 3], "phase": phases})) == start

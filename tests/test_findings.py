@@ -14,7 +14,7 @@ from sergan.corpora import tables
 from sergan.run_folder import Run
 from tests.test_report import CLASSES, HOSTILE, Page, losses, make_run, record, write_json, write_lines
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn_module")
 ARMS = ("noise", "smote", "moments", "gan", "wdiv")
 GAIN = {"noise": 0.0, "smote": -0.08, "moments": 0.03, "gan": 0.01, "wdiv": 0.05}
 LEVEL = {"train": 0.74, "speaker": 0.88}
@@ -182,7 +182,7 @@ def holes():
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, undrawn_module):
     folder = make_study(tmp_path_factory.mktemp("runs") / "study")
     for path in (folder / "synthetic" / "speaker").iterdir():
         path.unlink()

@@ -285,11 +285,11 @@ def test_sigterm_in_training_saves_and_says_so(tmp_path):
     assert max(saved) == max(logged) > 0
 
 
-def test_the_report_can_be_made_again(run):
+def test_the_report_can_be_made_again(run, undrawn):
     (run / "report.html").unlink()
     code, out, err = launch("--mode=report", f"--workdir={run}")
     assert code == 0 and "report.html" in out, err
-    assert (run / "report.html").stat().st_size > 100_000
+    assert (run / "report.html").read_text().count("<img") > 4
 
 
 @pytest.mark.parametrize(

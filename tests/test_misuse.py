@@ -144,6 +144,16 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
         (["--hosts=x"], "--hosts=x: either auto or ADDRESS:PORT,COUNT,INDEX"),
         (["--mode=train"], "--mode=train: value should be one of <run|inspect|synthesize|report>"),
         (["--mode=inspect", "more"], "not a flag: more"),
+        (
+            ["--source=a"],
+            "--source is for --mode=synthesize, not run; the study's own speech is",
+        ),
+        (["--mode=inspect", "--profile=5"], "--profile is for --mode=run, not inspect"),
+        (["--mode=report", "--sweep=lambda_cyc=1"], "--sweep is for --mode=run or inspect, not report"),
+        (
+            ["--config.target.root=a"],
+            "config.target.root=a: is for config.protocol=across, this one",
+        ),
     ],
 )
 def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
@@ -160,6 +170,11 @@ def test_inspect_names_a_path_that_no_disk_has():
 def test_another_loss_of_a_study_that_names_its_arms_is_refused():
     said = refused("--config=configs/emodb_study.py:debug", "--config.gan.loss=gan")
     assert "--config.gan.loss: this study's arms are noise, mixup, moments, gan, wdiv; name others" in said
+
+
+def test_a_set_that_is_not_recordings_is_refused_for_them():
+    said = refused("--config=configs/emodb_hda.py", "--config.corpus.name=x", "--config.corpus.root=tfds:x")
+    assert "config.corpus.root=tfds:x: is for studies on features; name a folder" in said
 
 
 def test_a_sweep_of_a_study_without_cyclegans_is_refused():

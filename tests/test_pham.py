@@ -82,7 +82,7 @@ def test_what_is_kept_of_recordings_without_made_clips_has_the_papers_tables(tmp
     assert not (tmp_path / "kept" / "quality.csv").exists()
 
 
-def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path):
+def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path, undrawn):
     page = Page(report.write(make(tmp_path / "run", "speaker")))
     for section in ("Results", "Confusions"):
         assert "Speaker-independent" in page.sections[section]
@@ -90,7 +90,7 @@ def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path):
     assert clip_findings.protocol(Run(tmp_path / "run")) == "Speaker-independent. "
 
 
-def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path):
+def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path, undrawn):
     folder = make(tmp_path / "run")
     record = json.loads((folder / "config.json").read_text())
     write_json(folder / "config.json", record | {"ended": "2026-01-01T10:11:00+00:00"})
@@ -122,7 +122,7 @@ def test_a_picture_of_clips_says_which_there_are(parents, words):
     assert clip_findings._shown(pd.DataFrame({"arm": list(arms), "parent": list(arms.values())})) == words
 
 
-def test_both_protocols_are_compared_with_all_arms_and_each_ones_tables(tmp_path):
+def test_both_protocols_are_compared_with_all_arms_and_each_ones_tables(tmp_path, undrawn):
     folders = [make(tmp_path / name, name) for name in ("clip", "speaker")]
     text = report.compare(folders, tmp_path / "out").read_text()
     assert all(arm in text for arm in ARMS)

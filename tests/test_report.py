@@ -288,7 +288,7 @@ def test_what_a_user_wrote_is_escaped(run, page):
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
-def test_names_in_tables_are_escaped_too(run, tmp_path):
+def test_names_in_tables_are_escaped_too(run, tmp_path, undrawn):
     for name, column in (("results.csv", "arm"), ("quality.csv", "emotion"), ("predictions.csv", "speaker")):
         frame = pd.read_csv(run / name)
         frame[column] = frame[column] + HOSTILE
@@ -342,7 +342,7 @@ def test_the_same_run_gives_the_same_bytes(run):
         (("predictions.csv",), ("Speakers", "Confusions")),
     ],
 )
-def test_an_unfinished_run_says_what_is_missing(run, tmp_path, there, written):
+def test_an_unfinished_run_says_what_is_missing(run, tmp_path, there, written, undrawn):
     for name in there:
         (tmp_path / name).write_bytes((run / name).read_bytes())
     if "config.json" in there:
@@ -354,7 +354,7 @@ def test_an_unfinished_run_says_what_is_missing(run, tmp_path, there, written):
         assert missing == (title not in written), title
 
 
-def test_a_line_cut_short_by_a_crash_is_left_out(run, tmp_path):
+def test_a_line_cut_short_by_a_crash_is_left_out(run, tmp_path, undrawn):
     text = (run / "metrics.jsonl").read_text()
     (tmp_path / "metrics.jsonl").write_text(text + '{"step": 700, "mem')
     page = Page(Path(report.write(tmp_path)))

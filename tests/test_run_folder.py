@@ -97,7 +97,11 @@ PREDICTIONS = "corpus,id,speaker,arm,classifier,normalisation,truth,prediction,p
         ),
         ("config.json", '{"config": {}, "stages": {"train": NaN}}', "stages.train is not a number"),
         ("config.json", '{"config": {}, "command": "\\ud800"}', "damaged, no JSON"),
-        ("members.jsonl", '{"member": 0}', "line 1: damaged, normalisation is missing; delete it and run"),
+        (
+            "members.jsonl",
+            '{"member": 0}',
+            "line 1: damaged, normalisation is missing; delete this line and run",
+        ),
         ("metrics.jsonl", '{"step": NaN, "member": 0}', "line 1: damaged, step is not a whole number"),
         ("points.csv", "point,lr_g\n0.5,1", "the column 'point' holds other things than whole numbers"),
         ("points.csv", "point,lr_g\n1,1", "points are not 0, 1, 2"),

@@ -40,7 +40,7 @@ def labelled(folder):
     return int(np.isin(tables.read(folder / "corpus.parquet").emotions_U, EMOTIONS).sum())
 
 
-def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path, half):
+def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path, half, undrawn):
     run = tmp_path / "run"
     code, _, err = launch("--config=configs/emodb_study.py:debug", *few(half), f"--workdir={run}")
     assert code == 0, err
@@ -106,7 +106,7 @@ def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, half, undrawn)
     assert set(results.arm) == {"real", "moments", "real+moments"}
 
 
-def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path, narrow):
+def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path, narrow, undrawn):
     """EMO-DB's women are the corpus, its men another one, moved and stretched."""
     table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
     men = [f"emodb/{name}" for name in ("03", "10", "11", "12", "15")]
@@ -147,7 +147,7 @@ def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tm
     assert real.uar.item() > 0.5  # chance is 0.25: each corpus is normed by its own rows
 
 
-def test_spectrograms_are_transferred_and_train_classifiers(tmp_path):
+def test_spectrograms_are_transferred_and_train_classifiers(tmp_path, undrawn):
     config, run = "--config=configs/emodb_logmel.py", tmp_path / "run"
     code, _, err = launch(f"{config}:debug", f"--workdir={run}")
     assert code == 0, err

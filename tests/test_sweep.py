@@ -14,7 +14,7 @@ from sergan import metrics, report, sweep
 from sergan.run_folder import Missing, Run
 from tests.test_report import HOSTILE, Page, record, write_json, write_lines
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn_module")
 EMOTIONS = ("anger", "fear", "neutral")
 ONE = pd.DataFrame({"point": [0, 1, 2], "lambda_cyc": [0.5, 5.0, 50.0]})
 TWO = pd.DataFrame(
@@ -88,7 +88,7 @@ def quality(count, losses):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, undrawn_module):
     folder = make_sweep(tmp_path_factory.mktemp("runs") / "one", ONE)
     report.write(folder)
     return folder

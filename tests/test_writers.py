@@ -22,7 +22,10 @@ def test_a_last_line_cut_short_is_not_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"step": 1.5}', "line 2: damaged, step is not a whole number; delete it and run the command"),
+        (
+            '{"step": 1.5}',
+            "line 2: damaged, step is not a whole number; delete this line and run the command",
+        ),
         ('{"step": true}', "step is not a whole number"),
         (f'{{"step": {2**70}}}', "step is not a whole number"),
         ('{"loss": 1}', "line 2: damaged, step is missing"),

@@ -1,6 +1,5 @@
 """The figure "extraction": how many clips a second openSMILE takes on one core and on all of them."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from experiments import hosts
 from experiments.benchmark.sizes import Effort, Size
 from sergan.corpora.recordings import RATE, Recording
 from sergan.features import extract
@@ -25,7 +25,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         recordings = _noise(Path(folder), effort.clips)
         alone = 0.0
-        for workers in dict.fromkeys((1, os.cpu_count() or 1)):
+        for workers in dict.fromkeys((1, hosts.cores())):
             started = time.perf_counter()
             extract(recordings, "IS10", Path(folder) / f"cache {workers}", workers)
             rate = len(recordings) / (time.perf_counter() - started)

@@ -108,7 +108,9 @@ def _classify(
     for job in jobs:
         label_N = np.zeros(0, int)
         if job.arm != "real":
-            made = make.read(study, run, make.Job(job.arm, job.fold, job.seed))
+            fold, made = study.folds[job.fold], make.read(study, run, make.Job(job.arm, job.fold, job.seed))
+            parents = np.isin(study.corpus.ids_U, made.lines["parent"].dropna().to_numpy(str))
+            check_rows(fold, study.corpus, np.flatnonzero(parents))
             label_N = np.array([study.classes.index(emotion) for emotion in made.lines["emotion"]], int)
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))

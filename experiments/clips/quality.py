@@ -25,8 +25,7 @@ def measure(study: Study, run: epath.Path) -> None:
                 each = [_fold(study, run, x_UxD, fold, arm, seed) for fold in study.folds]
                 writers.write_frame(path, part([line for lines in each for line in lines]))
             progress(number + 1)
-    if paths:
-        writers.write_frame(run / "quality.csv", joined(paths))
+    writers.write_frame(run / "quality.csv", joined(paths))
 
 
 def statistics(spectrograms: list[np.ndarray]) -> np.ndarray:

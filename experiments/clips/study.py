@@ -14,7 +14,7 @@ from experiments.classes import chosen_classes
 from experiments.clips.checks import check
 from sergan import clips, folds, inputs, mapping, nets, shifts
 from sergan.classifiers.adcrnn import LOSSES, AdcrnnSettings
-from sergan.corpora import CORPORA, audformat, clip_table
+from sergan.corpora import CORPORA, audformat, clip_table, prepared
 from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -104,6 +104,10 @@ def recordings(config: Any) -> list[Recording]:
     """
     spec = config.corpus
     inputs.check_corpus(spec.name, spec.root, spec.table, "corpus")
+    if spec.root.startswith(prepared.PREFIX):
+        raise UserError(
+            f"config.corpus.root={spec.root}: is for studies on features; name a folder of recordings"
+        )
     columns = mapping.parse(spec.columns, "corpus.columns")
     if spec.table:
         found = clip_table.read(spec.table, columns, labelled=True)

@@ -1,6 +1,5 @@
 """Feed-forward classifier: dropout, L2, Adam; all tasks of a call train by one compiled program."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from sergan import nets, rngs
 from sergan.classifiers.tasks import Answer, Task, class_weights
@@ -55,7 +54,7 @@ def fit_predict(
     program = _program(settings, x_PxNxD.shape[-1], classes)
     if jax.default_backend() == "cpu":
         each = (jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], data) for i in range(len(tasks)))
-        with Parallel(n_jobs=os.cpu_count(), prefer="threads", return_as="generator") as parallel:
+        with Parallel(n_jobs=cpu_count(), prefer="threads", return_as="generator") as parallel:
             parts = list(parallel(delayed(_probabilities)(program, x_PxNxD, own) for own in each))
     else:
         parts = [_probabilities(program, x_PxNxD, data)]

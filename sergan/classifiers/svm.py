@@ -1,10 +1,9 @@
 """Linear support vector machine (scikit-learn), one against one, with balanced class weights."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from sklearn.svm import SVC
 
 from sergan.classifiers.tasks import Answer, Task, class_weights
@@ -33,7 +32,7 @@ def fit_predict(
     for i, task in enumerate(tasks):
         places.setdefault(task.problem, []).append(i)
     answers: dict[int, Answer] = {}
-    with Parallel(n_jobs=min(os.cpu_count() or 1, 4), prefer="threads", return_as="generator") as parallel:
+    with Parallel(n_jobs=min(cpu_count(), 4), prefer="threads", return_as="generator") as parallel:
         for problem, mine in places.items():
             x_NxD = problems[problem]
             gram_NxN = x_NxD @ x_NxD.T if len(x_NxD) <= _GRAM_ROWS else None

@@ -1,5 +1,6 @@
 """Bad input is named before anything is trained, and the study follows from its config."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import soundfile
 from configs import emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import run, settings, study
+from experiments import config_file, run, settings, study
 from sergan import data
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -23,6 +24,7 @@ CLIPS = Path(__file__).parent.parent / "data" / "emodb"
 def config(tmp_path):
     config = get_config("debug")
     config.features.cache = str(tmp_path / "cache")
+    config.features.workers = 1  # twenty short clips are not worth another process
     return config
 
 
@@ -222,6 +224,13 @@ def test_points_that_make_no_difference_to_an_arm_are_trained_once(config):
     assert study.prepare(config).points_of("wdiv") == [0, 2]
     config.arms = ("wdiv",)
     refused(config, "config.sweep: smoothing makes no difference to wdiv; sweep other keys")
+    config.sweep = grid(residual=(False, True))
+    config.arms = ("sahu_gan", "adan", "wdiv")
+    made = study.prepare(config)
+    of = {arm: made.points_of(arm) for arm in config.arms}
+    assert of == {"sahu_gan": [0], "adan": [0], "wdiv": [0, 1]}
+    config.arms = ("sahu_gan", "adan")
+    refused(config, r"its points \(residual\) make no difference to sahu_gan, adan; sweep other keys")
 
 
 def test_points_may_differ_in_what_is_compiled(config):
@@ -270,7 +279,11 @@ def test_one_speaker_is_refused(config, clips):
 
 
 def test_a_run_folder_of_an_older_version_names_no_store(config):
-    assert run._differences({"features": {"set": "IS10"}}, config.to_dict()) == []
+    defaults = json.loads(config_file.defaults("features").to_json())
+    old = run._completed({"features": {"set": "IS10"}}, defaults)
+    assert run._differences(old, defaults) == []
+    changed = defaults | {"gan": defaults["gan"] | {"view": "spectrogram"}}
+    assert run._differences(old, changed) == ["gan.view"], "an old run had the default"
     config.features.store = "somewhere"
     assert study.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
     del config.features["store"]
