@@ -16,13 +16,7 @@ from sergan.classifiers import svm
 from sergan.classifiers.tasks import Task
 
 SEEDS = 5
-VARIANTS = (
-    (0, ""),
-    (1, "before"),
-    (3, "before"),
-    (1, "after"),
-    (3, "after"),
-)  # copies, and when they are made
+VARIANTS = ((0, ""), (1, "before"), (3, "before"), (1, "after"), (3, "after"))  # copies, when they are made
 
 
 def table(

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -77,11 +78,17 @@ def group(toy, seeds=1, **hypers):
     return plan, views, source
 
 
+@lru_cache
+def compiled(config, steps, count, turns, devices):
+    """The program of so many members on so many devices; tests that ask for the same one share it."""
+    return members.make_chunk(cyclegan.make_step(config), steps, count, turns)
+
+
 def run(config, plan, views, source, target, steps=20, turns=None):
     """State and metrics on the host: indexing what lies on two CPU devices can deadlock on one core."""
     data = members.stack_views(source, target, views)
     state = members.init(config, plan)
-    chunk = members.make_chunk(cyclegan.make_step(config), steps, len(plan), turns)
+    chunk = compiled(config, steps, len(plan), turns, len(jax.devices()))
     state, metrics = chunk(members.stack_hypers(plan), data, state)
     return jax.device_get((state._replace(key=()), metrics))
 
