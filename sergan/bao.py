@@ -25,9 +25,8 @@ def beside(run: Run) -> pd.DataFrame:
     per cent, of the DNN, its deviation over seeds; without rows for a run on other corpora, classes or folds.
     """
     published = _everything()
-    protocol = run.record.get("config", {}).get("protocol", "speaker")
     same = (published["corpus"] == run.corpus.get("name", "")) & (published["target"] == run.target)
-    if set(run.corpus.get("classes", ())) != _CLASSES or _PROTOCOLS.get(run.target) != protocol:
+    if set(run.corpus.get("classes", ())) != _CLASSES or _PROTOCOLS.get(run.target) != run.protocol:
         return published[:0]
     return published[same].merge(_ours(run), on=_KEYS, how="left").drop(columns=["corpus", "target"])
 

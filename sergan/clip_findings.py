@@ -4,11 +4,11 @@ import html
 
 import numpy as np
 import pandas as pd
-import soundfile
 from etils import epath
 
 from sergan import page, pham, sound_figures, writers
-from sergan.cells import Cells
+from sergan.cells import Cells, firsts
+from sergan.clips import samples
 from sergan.run_folder import Missing, Run
 
 PROTOCOLS = {
@@ -63,7 +63,7 @@ def beside(run: Run) -> str:
         f"which is which. {pham.SOURCE}."
     )
     table = Cells(header, rows, 6)
-    return page.table(*table, caption, _firsts(frame["table"]), "wrap")
+    return page.table(*table, caption, firsts(table, 1), "wrap")
 
 
 def clips(run: Run) -> str:
@@ -79,7 +79,7 @@ def clips(run: Run) -> str:
     arms = ", ".join(shown["arm"])
     picture = page.Picture(
         "clips.png",
-        sound_figures.clips(shown["arm"].tolist(), [_samples(folder / f) for f in shown["file"]], spectra),
+        sound_figures.clips(shown["arm"].tolist(), [samples(folder / f) for f in shown["file"]], spectra),
         f"Waveform and log-Mel spectrogram of {emotion}, one clip each: {arms}.",
         f"{emotion.capitalize()}: {_shown(shown)}. Samples, full scale being 1, and 40 Mel filters of 300 Hz "
         "to 8 kHz.",
@@ -117,14 +117,3 @@ def _players(folder: epath.Path, lines: pd.DataFrame) -> str:
 
 def _cells(contents: list[str]) -> str:
     return "".join(f"<td>{content}</td>" for content in contents)
-
-
-def _samples(path: epath.Path) -> np.ndarray:
-    with path.open("rb") as file:
-        return np.asarray(soundfile.read(file, dtype="float32")[0])
-
-
-def _firsts(names: pd.Series) -> list[int]:
-    """Where a new table begins."""
-    values = names.tolist()
-    return [i for i in range(len(values)) if i == 0 or values[i] != values[i - 1]]

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import soundfile
+from etils import epath
 
 from sergan.corpora.recordings import RATE, Recording, read_audio, refuse
 from sergan.corpora.tables import FeatureTable
@@ -69,3 +71,9 @@ def levelled(x_T: np.ndarray) -> np.ndarray:
     """A clip at the level `LEVEL`, or as near to it as full scale lets it."""
     level, peak = float(np.sqrt(np.mean(np.square(x_T)))), float(np.abs(x_T).max())
     return np.asarray(x_T * (min(LEVEL / level, 1 / peak) if peak > 0 else 1.0), np.float32)
+
+
+def samples(path: epath.Path) -> np.ndarray:
+    """Samples x_T of a clip that sergan wrote, float32."""
+    with path.open("rb") as file:
+        return np.asarray(soundfile.read(file, dtype="float32")[0])

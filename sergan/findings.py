@@ -394,5 +394,4 @@ def _beside(run: Run) -> Mapping[tuple[str, str], tuple[float, float]]:
 
 def _as_published(run: Run) -> bool:
     """Whether the run has the papers' corpus and leaves out one speaker, as they do."""
-    protocol = run.record.get("config", {}).get("protocol", "speaker")
-    return run.corpus.get("name") == published.CORPUS and protocol == "speaker"
+    return run.corpus.get("name") == published.CORPUS and run.protocol == "speaker"

@@ -89,15 +89,6 @@ def uar(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
     return float(_recall_mean(np.diagonal(counts_CxC), counts_CxC.sum(axis=1)))
 
 
-def wa(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
-    """Weighted accuracy, the share of right predictions, in [0, 1]; NaN without rows.
-
-    Raises UserError as `confusion`.
-    """
-    counts_CxC = confusion(truth, prediction, classes)
-    return float(_divide(np.trace(counts_CxC), counts_CxC.sum()))
-
-
 def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
     """The rows of results.csv, one per cell, in the order in which the cells first appear.
 

@@ -15,7 +15,7 @@ import numpy as np
 from etils import epath
 from matplotlib.figure import Figure
 
-from sergan import fonts
+from sergan import fonts, writers
 
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -102,7 +102,8 @@ def show(pictures: Iterable[Picture], folder: epath.Path) -> str:
         buffer = io.BytesIO()
         fonts.widen(picture.figure)
         picture.figure.savefig(buffer, format="png", dpi=120, facecolor="white", metadata={"Software": None})
-        _save(folder / picture.name, buffer.getvalue())
+        with writers.replacing(folder / picture.name) as file:
+            file.write(buffer.getvalue())
         data = base64.b64encode(buffer.getvalue()).decode()
         caption = f"<figcaption>{html.escape(picture.caption)}</figcaption>" if picture.caption else ""
         alt = html.escape(picture.alt, quote=True)
@@ -182,7 +183,7 @@ def settings(record: Mapping[str, Any], folder: epath.Path) -> str:
         "Versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
     }
     lines = "".join(f"<p><b>{key}:</b> {html.escape(str(value))}</p>\n" for key, value in facts.items())
-    stages = [[stage, _clock(seconds)] for stage, seconds in record.get("stages", {}).items()]
+    stages = [[stage, writers.clock(seconds)] for stage, seconds in record.get("stages", {}).items()]
     config = "\n".join(f"{key} = {value_words(value)}" for key, value in flat(record.get("config", {})))
     again = record.get("command", "")
     report = f"python launch.py --mode=report --workdir={shlex.quote(str(folder))}"
@@ -207,14 +208,3 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def value_words(value: Any) -> str:
     """A config's value as a reader sees it: words as they stand, all else as JSON."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
-
-
-def _save(path: epath.Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)

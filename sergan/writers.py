@@ -192,10 +192,11 @@ class Progress:
         self._printed = now
         seconds = now - self._started
         left = seconds * (self._total - done) / max(done - self._first, 1)
-        line = f"{self._stage}: {done}/{self._total} ({done / self._total:.0%}), {_clock(seconds)} gone"
-        line += f", ETA {_clock(left)}" if done < self._total else ""
+        line = f"{self._stage}: {done}/{self._total} ({done / self._total:.0%}), {clock(seconds)} gone"
+        line += f", ETA {clock(left)}" if done < self._total else ""
         print(f"{line}{', ' if text else ''}{text}", file=self._stream, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, as 61:05."""
     return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

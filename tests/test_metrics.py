@@ -75,12 +75,11 @@ labels = st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)),
 @given(labels)
 @settings(max_examples=60, deadline=None)
 @pytest.mark.filterwarnings("ignore:y_pred contains classes", "ignore:A single label")
-def test_uar_wa_and_confusion_equal_scikit_learn(pairs):
+def test_uar_and_confusion_equal_scikit_learn(pairs):
     truth, prediction = zip(*pairs, strict=True)
     assert metrics.uar(truth, prediction, CLASSES) == pytest.approx(
         balanced_accuracy_score(truth, prediction), abs=1e-12
     )
-    assert metrics.wa(truth, prediction, CLASSES) == pytest.approx(accuracy_score(truth, prediction))
     expected = confusion_matrix(truth, prediction, labels=CLASSES)
     np.testing.assert_array_equal(metrics.confusion(truth, prediction, CLASSES), expected)
 
@@ -88,7 +87,6 @@ def test_uar_wa_and_confusion_equal_scikit_learn(pairs):
 def test_a_class_nobody_speaks_is_left_out_and_no_rows_are_nan():
     assert metrics.uar(["fear", "fear"], ["fear", "anger"], CLASSES) == 0.5
     assert np.isnan(metrics.uar([], [], CLASSES))
-    assert np.isnan(metrics.wa([], [], CLASSES))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -56,7 +56,7 @@ def read(study: Study, run: epath.Path, job: Job) -> Made:
     lines = writers.read_frame(folder / "metadata.csv", WORDS)
     places = {name: u for u, name in enumerate(study.corpus.ids_U.tolist())}
     samples = [
-        study.clips[places[line.parent]] if pd.isna(line.file) else _read(folder / str(line.file))
+        study.clips[places[line.parent]] if pd.isna(line.file) else clips.samples(folder / str(line.file))
         for line in lines.itertuples()
     ]
     return Made(samples, lines)
@@ -143,8 +143,3 @@ def _frame(lines: list[dict[str, Any]]) -> pd.DataFrame:
     """Lines with all columns, whatever of them there is."""
     columns = ["file", "emotion", "arm", "fold", "seed", "member", "step", "parent", "speaker", "copy"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def _read(path: epath.Path) -> np.ndarray:
-    with path.open("rb") as file:
-        return np.asarray(soundfile.read(file, dtype="float32")[0])
