@@ -1,5 +1,6 @@
 """Strict numerics for every test: four CPU devices, no silent change of rank."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -45,6 +46,25 @@ def pytest_unconfigure(config):
 def _cache(tmp_path_factory, monkeypatch):
     """Feature caches go to a folder of the test session, never to the user's own."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """(name, function that makes the folder it is given) -> a copy of that folder: a whole run is made by one
+    worker, and the others wait for it."""
+
+    def folder_of(name, make):
+        session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        shared = tmp_path_factory.getbasetemp().parent / f"{session} {name}"
+        with open(f"{shared}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not shared.exists():
+                own = tmp_path_factory.mktemp("making") / name
+                make(own)
+                own.rename(shared)
+        return Path(shutil.copytree(shared, tmp_path_factory.mktemp("runs") / name))
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

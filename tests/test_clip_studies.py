@@ -29,13 +29,15 @@ WORDS = {name: str for name in ("id", "speaker", "file", "parent")}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(made_once):
     """A finished debug run."""
-    folder = tmp_path_factory.mktemp("runs") / "hda"
-    code, out, err = process(HDA, f"--workdir={folder}")
-    assert code == 0, err
-    assert "real+specgan" in out and "Traceback" not in err
-    return folder
+
+    def make(folder):
+        code, out, err = process(HDA, f"--workdir={folder}")
+        assert code == 0, err
+        assert "real+specgan" in out and "Traceback" not in err
+
+    return made_once("hda", make)
 
 
 def made(run):

@@ -30,14 +30,16 @@ EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, users_programs):
+def run(made_once, users_programs):
     """A finished debug run."""
-    folder = tmp_path_factory.mktemp("runs") / "a run"
-    code, out, err = process(DEBUG, f"--workdir={folder}")
-    assert code == 0, err
-    assert "real+wdiv" in out and "report.html" in out
-    assert "Traceback" not in err
-    return folder
+
+    def make(folder):
+        code, out, err = process(DEBUG, f"--workdir={folder}")
+        assert code == 0, err
+        assert "real+wdiv" in out and "report.html" in out
+        assert "Traceback" not in err
+
+    return made_once("a run", make)
 
 
 def test_the_run_folder_is_the_contract(run):
