@@ -75,9 +75,7 @@ def plan(
     def program(gan: GanConfig, loss: str) -> GanConfig:
         """Without what the loss does not look at."""
         if loss not in adversarial.KINDS:
-            dropout = gan.dropout if gan.pretrain_steps else 0.0
-            gan = replace(gan, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
-            return replace(gan, loss=loss, dropout=dropout)
+            return replace(gan, loss=loss, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
         return replace(
             gan,
             loss=loss,

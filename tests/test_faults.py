@@ -201,7 +201,7 @@ def remount(folder, how):
     subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("size", ["60k", "1m"])
+@pytest.mark.parametrize("size", ["60k", "850k"])
 def test_a_full_disk_is_named_and_the_same_command_goes_on(command, straight, tmp_path, size):
     """Full in the first save of a checkpoint, and after the training."""
     with disk(tmp_path / "disk", size):
