@@ -161,8 +161,8 @@ def _record(
     if commit() not in (record["commit"], *others):
         others.append(commit())
     defaults = json.loads(config_file.defaults(values["kind"]).to_json())
-    old = _completed(record["config"], defaults)  # an older version's keys have the values that they had
-    different = [f"config.{k}" for k in _differences(old, values) if k not in HARMLESS]
+    old, now = _completed(record["config"], defaults), _completed(values, defaults)  # keys that are read
+    different = [f"config.{k}" for k in _differences(old, now) if k not in HARMLESS]
     if different:
         raise UserError(
             f"{workdir}: made with another config ({', '.join(different[:5])} differ); "

@@ -73,7 +73,7 @@ def plan(
     members: list[Member] = []
 
     def program(gan: GanConfig, loss: str) -> GanConfig:
-        """Without what the loss does not look at."""
+        """The networks of a loss, without the settings that it does not look at."""
         if loss not in adversarial.KINDS:
             return replace(gan, loss=loss, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
         return replace(

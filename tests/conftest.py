@@ -54,8 +54,10 @@ def made_once(tmp_path_factory):
     worker, and the others wait for it."""
 
     def folder_of(name, make):
-        session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-        shared = tmp_path_factory.getbasetemp().parent / f"{session} {name}"
+        own_place = tmp_path_factory.getbasetemp()
+        shared = (
+            own_place.parent if "PYTEST_XDIST_WORKER" in os.environ else own_place
+        ) / f"made once {name}"
         with open(f"{shared}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not shared.exists():

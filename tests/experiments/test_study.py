@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from etils import epath
 
 from configs import emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import config_file, run, settings, study
-from sergan import data
+from experiments import run, settings, study
+from sergan import data, writers
 from sergan.corpora import tables
 from sergan.errors import UserError
 
@@ -188,6 +189,18 @@ def test_speakers_of_one_row_have_no_deviation(toy):
         study.check_speakers("source", toy.select(np.append(np.flatnonzero(toy.speakers_U != "s1"), 0)))
 
 
+def test_what_a_dnn_has_otherwise_beside_real_rows_is_in_the_grid_too(config):
+    config.choice.amounts, config.dnn_both = (1.0,), {"batch_size": 16, "learning_rate": 0.5}
+    of = {
+        arm: {
+            (one.structure.batch_size, one.structure.learning_rate)
+            for one in settings.grid(config, arm, "dnn")
+        }
+        for arm in ("real", "wdiv")
+    }
+    assert of == {"real": {(config.dnn.batch_size, config.dnn.learning_rate)}, "wdiv": {(16, 0.5)}}
+
+
 def test_a_grid_without_values_is_refused_when_something_is_to_be_chosen(config):
     config.choice.C = ()
     study.prepare(config)
@@ -278,12 +291,19 @@ def test_one_speaker_is_refused(config, clips):
     refused(config, "one speaker")
 
 
-def test_a_run_folder_of_an_older_version_names_no_store(config):
-    defaults = json.loads(config_file.defaults("features").to_json())
-    old = run._completed({"features": {"set": "IS10"}}, defaults)
-    assert run._differences(old, defaults) == []
-    changed = defaults | {"gan": defaults["gan"] | {"view": "spectrogram"}}
-    assert run._differences(old, changed) == ["gan.view"], "an old run had the default"
+def test_a_run_folder_of_an_older_version_has_the_defaults_of_keys_that_it_lacks(config, tmp_path):
+    values = json.loads(config.to_json())
+    del values["gan"]["view"], values["features"]["store"]
+    writers.write_json(tmp_path / "config.json", {"config": values | {"gone": 1}, "started": None})
+    with config.unlocked():
+        config.own = "a key of the user's, that nothing reads"
+    run._record(epath.Path(tmp_path), config, {}, "command")
+    config.gan.view = "spectrogram"
+    with pytest.raises(UserError, match=r"\(config.gan.view differ\)"):
+        run._record(epath.Path(tmp_path), config, {}, "command")
+
+
+def test_the_store_is_harmless_and_may_be_missing(config):
     config.features.store = "somewhere"
     assert study.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
     del config.features["store"]
