@@ -254,13 +254,6 @@ def test_the_mean_reduction_weakens_the_cycle_against_the_critic(toy):
     assert ratio["sum"] == pytest.approx(6 * ratio["mean"], rel=1e-3)
 
 
-@pytest.mark.parametrize(("precision", "words"), [("float32", "HIGHEST"), ("tensorfloat32", "HIGH")])
-def test_products_have_the_precision_that_is_asked_for(precision, words):
-    net = nets.build(3, (4,), 2, precision=precision)
-    program = jax.jit(net.apply).lower(net.init(jax.random.key(0)), jnp.ones((5, 3))).as_text()
-    assert program.count(f"precision = [{words}, {words}]") == 2
-
-
 def test_narrow_activations_leave_parameters_and_rows_in_float32(toy):
     plan, views, source = group(toy)
     _, exact = run(CONFIG, plan, views, source, toy.x_UxD)

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
 from sergan.nets.convolution import Convolution, max_pool
 from sergan.nets.recurrent import DilatedLSTM
 
@@ -43,7 +44,7 @@ class AdcrnnConfig:
     embedding_norm: bool = False
     dropout: float = 0.5
     slope: float = 0.01
-    precision: str = "float32"  # of the products, by JAX's names
+    precision: str = "float32"  # of the products, see `products`
 
 
 # By name: what differs from ADCRNN. ADRNN is Meng et al. 2019, with Pham's sizes where they are not known;
@@ -108,7 +109,12 @@ class Adcrnn(nn.Module):
     def __call__(self, x_BxTxFx3: jax.Array, train: bool) -> Output:
         config, act = self.config, partial(nn.leaky_relu, negative_slope=self.config.slope)
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
-        dense = partial(nn.Dense, kernel_init=nn.initializers.he_normal(), precision=config.precision)
+        dense = partial(
+            nn.Dense,
+            kernel_init=nn.initializers.he_normal(),
+            precision=config.precision,
+            dot_general=products.dot_general,
+        )
         h_BxTxFxC = self._convolutions(x_BxTxFx3[..., : config.channels], act, norm)
         h_BxTxD = h_BxTxFxC.reshape(*h_BxTxFxC.shape[:2], -1)
         h_TxBxD = act(norm(name="linear_norm")(dense(config.linear, name="linear")(h_BxTxD))).swapaxes(0, 1)
@@ -151,7 +157,8 @@ class Adcrnn(nn.Module):
         if not self.config.attention:
             return jnp.full(h_TxBxD.shape[:2], 1 / len(h_TxBxD))
         query_D = self.param("attention", nn.initializers.normal(0.1), (h_TxBxD.shape[-1],))
-        return jax.nn.softmax(jnp.matmul(h_TxBxD, query_D, precision=self.config.precision), axis=0)
+        score_TxB = products.dense(h_TxBxD, query_D[:, None], self.config.precision)[..., 0]
+        return jax.nn.softmax(score_TxB, axis=0)
 
 
 def build_adcrnn(config: AdcrnnConfig) -> BatchNet:

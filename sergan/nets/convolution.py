@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
+
 _CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
 
 
@@ -43,14 +45,15 @@ def convolve(
     Both its gradients are convolutions with channels last, too. Those that JAX makes are not, and within a
     loop on a CPU such run in plain loops, a hundred times slower.
     """
+    x, kernel, how = products.narrow(precision, x_BxTxFxC, kernel)
     return jax.lax.conv_general_dilated(
-        x_BxTxFxC,
+        x,
         kernel,
         window_strides=(1, 1),
         padding=padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=_CHANNELS_LAST,
-        precision=precision,
+        **how,
     )
 
 
@@ -66,13 +69,14 @@ def _convolve_backward(dilation, padding, precision, kept, slope):
     )
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     slope_x = convolve(slope, turned, dilation, rest, precision)
+    x, slope, how = products.narrow(precision, x, slope)
     slope_kernel = jax.lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0),  # channels as rows, rows as channels
         slope.transpose(1, 2, 0, 3),
         window_strides=(dilation, dilation),
         padding=padding,
         dimension_numbers=_CHANNELS_LAST,
-        precision=precision,
+        **how,
     )
     return slope_x, slope_kernel.transpose(1, 2, 0, 3)
 

@@ -35,7 +35,7 @@ class MLP(nn.Module):
     slope: float
     dropout: float
     residual: bool
-    precision: str  # of the products, by JAX's names
+    precision: str  # of the products, see `products`
     activations: str  # their type
 
     @nn.compact

@@ -1,4 +1,7 @@
-"""Matrix products whose derivatives lie in memory as what they belong to.
+"""Matrix products in the precision that is asked for, whose derivatives lie in memory as what they belong to.
+
+Of JAX's names for a precision "bfloat16" leaves float32 to a CPU and tensorfloat32 to a GPU; here factors are
+rounded to it and their products summed in float32, everywhere.
 
 JAX's own rule gives the gradient of a matrix transposed. XLA's CPU compiler cannot turn products with a batch
 axis around, and every optimiser update then reads its gradient against the grain, which took longer than all
@@ -9,24 +12,44 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+
+
+def narrow(precision: str, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
+    """Two factors as a product takes them, and what else JAX is told, so that it has their own type."""
+    if precision != "bfloat16":
+        return a, b, {"precision": precision}
+    return a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), {"preferred_element_type": a.dtype}
+
+
+def matmul(a: jax.Array, b: jax.Array, precision: str) -> jax.Array:
+    """`jnp.matmul`, for what is not differentiated."""
+    a, b, how = narrow(precision, a, b)
+    return jnp.matmul(a, b, **how)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def ab(a_BxD: jax.Array, b_DxH: jax.Array, precision: Any) -> jax.Array:
+def ab(a_BxD: jax.Array, b_DxH: jax.Array, precision: str) -> jax.Array:
     """a · b, [B, H]."""
-    return jax.lax.dot_general(a_BxD, b_DxH, (((1,), (0,)), ((), ())), precision=precision)
+    return _product(a_BxD, b_DxH, (1, 0), precision)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def abt(a_BxH: jax.Array, b_DxH: jax.Array, precision: Any) -> jax.Array:
+def abt(a_BxH: jax.Array, b_DxH: jax.Array, precision: str) -> jax.Array:
     """a · bᵀ, [B, D]."""
-    return jax.lax.dot_general(a_BxH, b_DxH, (((1,), (1,)), ((), ())), precision=precision)
+    return _product(a_BxH, b_DxH, (1, 1), precision)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def atb(a_BxD: jax.Array, b_BxH: jax.Array, precision: Any) -> jax.Array:
+def atb(a_BxD: jax.Array, b_BxH: jax.Array, precision: str) -> jax.Array:
     """aᵀ · b, [D, H]."""
-    return jax.lax.dot_general(a_BxD, b_BxH, (((0,), (0,)), ((), ())), precision=precision)
+    return _product(a_BxD, b_BxH, (0, 0), precision)
+
+
+def _product(a: jax.Array, b: jax.Array, axes: tuple[int, int], precision: str) -> jax.Array:
+    """Sums over one axis of each."""
+    a, b, how = narrow(precision, a, b)
+    return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), **how)
 
 
 ab.defvjp(
@@ -43,7 +66,12 @@ atb.defvjp(
 )
 
 
-def dot_general(x: jax.Array, kernel_DxH: jax.Array, dimensions: Any, precision: Any = None) -> jax.Array:
-    """What flax's Dense calls: the last axis of x with the first of the kernel."""
-    assert dimensions == (((x.ndim - 1,), (0,)), ((), ()))
+def dense(x: jax.Array, kernel_DxH: jax.Array, precision: str) -> jax.Array:
+    """x · kernel, [..., H], of x [..., D]."""
     return ab(x.reshape(-1, x.shape[-1]), kernel_DxH, precision).reshape(*x.shape[:-1], kernel_DxH.shape[-1])
+
+
+def dot_general(x: jax.Array, kernel_DxH: jax.Array, dimensions: Any, precision: str) -> jax.Array:
+    """`dense`, as flax's Dense calls it."""
+    assert dimensions == (((x.ndim - 1,), (0,)), ((), ()))
+    return dense(x, kernel_DxH, precision)

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
+
 _UNROLLED = 4  # steps in a turn of the loops over time
 
 
@@ -26,7 +28,7 @@ class DilatedLSTM(nn.Module):
         inputs = self.param("input", nn.initializers.xavier_uniform(), (width, 4 * self.units))
         recurrent = self.param("recurrent", nn.initializers.orthogonal(), (self.units, 4 * self.units))
         bias = self.param("bias", _forget_one, (4 * self.units,))
-        gates = jnp.matmul(x_TxBxD, inputs, precision=self.precision) + bias[None, None]
+        gates = products.dense(x_TxBxD, inputs, self.precision) + bias[None, None]
         more = -steps % self.dilation
         gates = jnp.pad(gates, ((0, more), (0, 0), (0, 0))).reshape(-1, self.dilation * batch, 4 * self.units)
         h = lstm(gates, recurrent, self.precision)
@@ -48,7 +50,7 @@ def _run(gates_TxBxG, recurrent_HxG, precision):
 
     def step(state, own_BxG):
         cell, h = state
-        given = own_BxG + jnp.matmul(h, recurrent_HxG, precision=precision)
+        given = own_BxG + products.matmul(h, recurrent_HxG, precision)
         i, f, g, o = jnp.split(given, 4, axis=-1)
         i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
         cell = f * cell + i * g
@@ -78,12 +80,13 @@ def _lstm_backward(precision, kept, slope_TxBxH):
         slope_h = slope_h + slope
         slope_cell = slope_cell + slope_h * to_cell
         given = jnp.concatenate([jnp.tile(slope_cell, 3) * to_gates, slope_h * to_output], axis=-1)
-        return (slope_cell * forget, jnp.matmul(given, turned_GxH, precision=precision)), given
+        return (slope_cell * forget, products.matmul(given, turned_GxH, precision)), given
 
     turned_GxH = recurrent_HxG.T
     steps = (slope_TxBxH, o * (1 - squashed**2), squashed * o * (1 - o), f, through_cell)
     slope_gates_TxBxG = jax.lax.scan(step, (zeros, zeros), steps, reverse=True, unroll=_UNROLLED)[1]
-    slope_recurrent_HxG = jnp.einsum("tbh,tbg->hg", h_TxBxH[:-1], slope_gates_TxBxG[1:], precision=precision)
+    before_RxH, slope_RxG = (x.reshape(-1, x.shape[-1]) for x in (h_TxBxH[:-1], slope_gates_TxBxG[1:]))
+    slope_recurrent_HxG = products.atb(before_RxH, slope_RxG, precision)
     return slope_gates_TxBxG, slope_recurrent_HxG
 
 

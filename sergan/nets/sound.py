@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
 from sergan.nets.mlp import Net, Params
 
 NOISE = 100  # dimensions of z
@@ -35,7 +36,7 @@ class SoundNets:
     size: int
     classes: int = 1
     shuffle: int = 2  # n of WaveGAN's phase shuffle; 0: none
-    precision: str = "float32"  # of the products, by JAX's names
+    precision: str = "float32"  # of the products, see `products`
 
 
 class SoundPair(NamedTuple):
@@ -79,8 +80,7 @@ class Generator(nn.Module):
         widest = config.size * 2 ** (len(strides) - 1)
         label_BxC = jax.nn.one_hot(label_B, config.classes)
         given = jnp.concatenate([z_BxZ, label_BxC], axis=1) if config.classes > 1 else z_BxZ
-        dense = nn.Dense(math.prod(start) * widest, kernel_init=_XAVIER, precision=config.precision)
-        h = nn.relu(dense(given)).reshape(len(z_BxZ), *start, widest)
+        h = nn.relu(_dense(math.prod(start) * widest, config)(given)).reshape(len(z_BxZ), *start, widest)
         last = len(strides) - 1
         for i, stride in enumerate(strides):
             maps = 1 if i == last else widest // 2 ** (i + 1)
@@ -104,9 +104,14 @@ class Critic(nn.Module):
             h = nn.leaky_relu(layer(h), _SLOPE)
             if shuffle_key is not None and config.kind == "wavegan" and i < last:
                 h = phase_shuffle(jax.random.fold_in(shuffle_key, i), h, config.shuffle)
-        dense = nn.Dense(config.classes, kernel_init=_XAVIER, precision=config.precision)
-        score_BxC = dense(h.reshape(len(x), -1))
+        score_BxC = _dense(config.classes, config)(h.reshape(len(x), -1))
         return jnp.sum(score_BxC * jax.nn.one_hot(label_B, config.classes), axis=1)
+
+
+def _dense(outputs: int, config: SoundNets) -> nn.Dense:
+    return nn.Dense(
+        outputs, kernel_init=_XAVIER, precision=config.precision, dot_general=products.dot_general
+    )
 
 
 def build_sound(config: SoundNets) -> SoundPair:
@@ -198,7 +203,7 @@ def down(x: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Ar
     any order are products of patches, which is what a CPU does fastest, within a loop too.
     """
     seen = patches(x, kernel.shape[:-2], stride)
-    return jnp.matmul(seen, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+    return products.matmul(seen, kernel.reshape(-1, kernel.shape[-1]), precision)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -210,7 +215,7 @@ def up(y: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Arra
     axes = kernel.ndim - 2
     spread = _spread(kernel, stride)
     seen = patches(y, spread.shape[:axes], 1)
-    made = jnp.matmul(seen, spread.reshape(seen.shape[-1], -1), precision=precision)
+    made = products.matmul(seen, spread.reshape(seen.shape[-1], -1), precision)
     split = made.reshape(*y.shape[:-1], *(stride,) * axes, kernel.shape[-2])
     order = [place for axis in range(axes) for place in (1 + axis, 1 + axes + axis)]
     turned = split.transpose(0, *order, split.ndim - 1)
@@ -237,7 +242,7 @@ def _spread(kernel: jax.Array, stride: int) -> jax.Array:
 def correlate(x: jax.Array, y: jax.Array, kernel: tuple[int, ...], stride: int, precision: str) -> jax.Array:
     """The kernel's gradient [*K, C, maps] from x [B, *N, C] and a slope y [B, *N / stride, maps]."""
     seen = patches(x, kernel, stride)
-    made = jnp.matmul(seen.reshape(-1, seen.shape[-1]).T, y.reshape(-1, y.shape[-1]), precision=precision)
+    made = products.matmul(seen.reshape(-1, seen.shape[-1]).T, y.reshape(-1, y.shape[-1]), precision)
     return made.reshape(*kernel, x.shape[-1], y.shape[-1])
 
 

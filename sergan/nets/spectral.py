@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sergan.nets import products
 from sergan.nets.mlp import Net, Params
 from sergan.nets.sound import down, up
 
@@ -26,7 +27,7 @@ class Layer(nn.Module):
     maps: int
     longer: bool
     zero: bool
-    precision: str  # of the products, by JAX's names
+    precision: str  # of the products, see `products`
     activations: str  # their type
 
     @nn.compact
@@ -79,8 +80,9 @@ class Critic(nn.Module):
         h = x_BxD.reshape(-1, *self.shape, 1)
         for maps in self.maps:
             h = nn.leaky_relu(Layer(maps, False, False, self.precision, self.activations)(h), self.slope)
-        dense = nn.Dense(1, kernel_init=_XAVIER, dtype=jnp.dtype(self.activations), precision=self.precision)
-        return dense(h.reshape(len(x_BxD), -1)).astype(jnp.float32)
+        dense = partial(nn.Dense, precision=self.precision, dot_general=products.dot_general)
+        score = dense(1, kernel_init=_XAVIER, dtype=jnp.dtype(self.activations))
+        return score(h.reshape(len(x_BxD), -1)).astype(jnp.float32)
 
 
 def build_spectral_generator(
