@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from experiments import hosts
+from experiments import hosts, member_log
 from experiments.study import Study, check_speakers
 from experiments.train import restore_generators
 from sergan import folds, rngs, synthesis, writers
@@ -40,8 +40,8 @@ class Generators:
 
     def step(self, member: Member) -> int:
         """The step at which the member's generators were left."""
-        status = self._lines[member.index]["status"]
-        return member.gan.pretrain_steps + member.gan.steps if status == "done" else int(status.split("@")[1])
+        steps = member.gan.pretrain_steps + member.gan.steps
+        return member_log.last_step(self._lines[member.index], steps)
 
     def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
         """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from experiments import generators, hosts
+from experiments import generators, hosts, member_log
 from experiments.interrupts import Interrupts
 from experiments.study import Study
 from experiments.traces import Trace
@@ -76,6 +76,7 @@ def _train_group(
 ) -> bool:
     """One group to its end, or to an interrupt, which it tells; nothing of it stays on the device."""
     try:
+        group.start()
         while group.left:
             means = group.advance()
             trace.advance(group.chunk, group.wait)
@@ -99,25 +100,28 @@ class _Group:
     def __init__(
         self, study: Study, run: epath.Path, number: int, group: list[Member], logged: set[int]
     ) -> None:
-        """Goes on from the group's newest checkpoint; adds its members to those that are `logged`."""
+        """Adds its members to those that are `logged`; `start` does the rest."""
         self._study, self._run, self._number, self._group = study, run, number, group
         self._gan = group[0].gan
-        x_UxD, x_SxD = study.tables[group[0].normalisation]
-        self._data = members.stack_views(x_SxD, x_UxD, [study.view(member) for member in group])
-        self._hypers = members.stack_hypers(group)
-        indices = [member.index for member in group]
-        self._checkpoints = generators.checkpoints(run, number, indices)
-        state = members.init(self._gan, group)
-        saved = int(hosts.as_first(self._checkpoints.latest() or 0))
-        self._saved = saved or None
-        self._state = self._checkpoints.restore(saved, state) if saved else state
-        self.step = self._saved or 0
+        self._indices = [member.index for member in group]
+        self._has_logged = bool(logged.intersection(self._indices))
+        logged.update(self._indices)
         self.count, self.chunk = len(_distinct(group)), study.config.training.log_every
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
-        if hosts.first() and logged.intersection(indices):
-            self._forget_metrics_after(self.step)
-        logged.update(indices)
+        self._checkpoints = generators.checkpoints(run, number, self._indices)
+        self._events: Events | None = None
+
+    def start(self) -> None:
+        """Goes on from the newest checkpoint, or begins."""
+        x_UxD, x_SxD = self._study.tables[self._group[0].normalisation]
+        self._data = members.stack_views(x_SxD, x_UxD, [self._study.view(member) for member in self._group])
+        self._hypers = members.stack_hypers(self._group)
+        state = members.init(self._gan, self._group)
+        self.step = self._saved = int(hosts.as_first(self._checkpoints.latest() or 0))
+        self._state = self._checkpoints.restore(self.step, state) if self.step else state
+        if hosts.first() and self._has_logged:
+            member_log.forget_after(self._run, self._indices, self.step)
         self._events = Events(self._run / FOLDER / self._name, self.step) if hosts.first() else None
         self._started = time.monotonic()
 
@@ -154,9 +158,11 @@ class _Group:
 
     def close(self) -> None:
         """Waits for what is being saved."""
-        self._checkpoints.close()
-        if self._events:
-            self._events.close()
+        try:
+            self._checkpoints.close()
+        finally:
+            if self._events:
+                self._events.close()
 
     def finish(self) -> None:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
@@ -168,34 +174,16 @@ class _Group:
 
     def _write_members(self, stop_M: np.ndarray, finite_M: np.ndarray) -> None:
         lines = [
-            line for line in writers.read_lines(self._run / "members.jsonl") if line["group"] != self._number
+            member_log.ended(member, self._study.fold(member.fold), place, stop_M, finite_M)
+            | {
+                "arm": member.loss,
+                "normalisation": member.normalisation,
+                "point": member.point,
+                "hypers": dict(member.hypers),
+            }
+            for place, member in _distinct(self._group)
         ]
-        for place, member in _distinct(self._group):
-            status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
-            fold = self._study.fold(member.fold)
-            lines.append(
-                {
-                    "member": member.index,
-                    "group": self._number,
-                    "group_size": len(self._group),
-                    "place": place,
-                    "arm": member.loss,
-                    "normalisation": member.normalisation,
-                    "fold": member.fold,
-                    "inner": fold.inner,
-                    "held_out": fold.held_out[0] if len(fold.held_out) == 1 else list(fold.held_out),
-                    "seed": member.seed,
-                    "point": member.point,
-                    "hypers": dict(member.hypers),
-                    "status": status,
-                }
-            )
-        writers.write_lines(self._run / "members.jsonl", sorted(lines, key=lambda line: line["member"]))
-        for place, member in _distinct(self._group):
-            if not finite_M[place]:
-                print(
-                    f"member {member.index} diverged at step {stop_M[place]} and was frozen", file=sys.stderr
-                )
+        member_log.write_group(self._run, self._number, len(self._group), lines)
 
     def _write_metrics(self) -> None:
         """What the last chunk said, in one transfer, as lines of metrics.jsonl."""
@@ -236,12 +224,6 @@ class _Group:
             for k, emotion in enumerate(self._study.classes)
         }
         self._events.scalars(step, {name: float(mean_K.mean()) for name, mean_K in means.items()} | each)
-
-    def _forget_metrics_after(self, step: int) -> None:
-        """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
-        path, indices = self._run / "metrics.jsonl", {member.index for member in self._group}
-        lines = writers.read_lines(path)
-        writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
 
 
 def _finite(values_MxK: np.ndarray) -> np.ndarray:

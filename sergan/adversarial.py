@@ -112,10 +112,10 @@ def make_step(config: GanConfig) -> Step:
         grad = jax.grad(generator_loss, has_aux=True)
         grads, metrics = grad(state.params["gen"], state.params, t_KxBxD, rngs.stream(key, "noise"), hypers)
         norm, rate = optax.tree.norm(grads), _rate(config, state.step)
-        codes = _real(config, net, state.params["gen"], t_KxBxD)
+        code_KxBxH = _real(config, net, state.params["gen"], t_KxBxD)
         state = gan.update(config, state, "gen", grads, hypers.lr_g * rate, jnp.isfinite(norm))
         if net.cls:
-            cls_grads = jax.grad(classifier_loss)(state.params["cls"], codes)
+            cls_grads = jax.grad(classifier_loss)(state.params["cls"], code_KxBxH)
             ok = jnp.isfinite(optax.tree.norm(cls_grads))
             state = gan.update(config, state, "cls", cls_grads, hypers.lr_cls * rate, ok)
         return state, metrics | {"grad_gen": jnp.full(config.emotions, norm)}
@@ -193,15 +193,17 @@ def _rows(net: Nets, gen: Any, made: jax.Array) -> jax.Array:
 def _reconstruction(config: GanConfig, net: Nets, gen: Any, t_KxBxD: jax.Array) -> jax.Array:
     """Squared error [K] of real rows through encoder and decoder; without a decoder the generator is one,
     and the batch's codes get the mean and deviation of its noise."""
-    code = net.encoder.apply(gen["E"], t_KxBxD)
+    code_KxBxH = net.encoder.apply(gen["E"], t_KxBxD)
     if net.decoder is None:
         axes = (1,) if config.loss == "sahu_gan" else (0, 1)
-        centred = code - code.mean(axis=axes, keepdims=True)
-        code = centred * jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=axes, keepdims=True) + 1e-6)
-        back = _made(config, net, gen, _placed(config, code))
+        centred_KxBxH = code_KxBxH - code_KxBxH.mean(axis=axes, keepdims=True)
+        code_KxBxH = centred_KxBxH * jax.lax.rsqrt(
+            jnp.mean(jnp.square(centred_KxBxH), axis=axes, keepdims=True) + 1e-6
+        )
+        back_KxBxD = _made(config, net, gen, _placed(config, code_KxBxH))
     else:
-        back = _rows(net, gen, code)
-    return jax.vmap(lambda y, t: losses.cycle(y, t, config.cycle_reduction))(back, t_KxBxD)
+        back_KxBxD = _rows(net, gen, code_KxBxH)
+    return jax.vmap(lambda y, t: losses.cycle(y, t, config.cycle_reduction))(back_KxBxD, t_KxBxD)
 
 
 def _scores(config: GanConfig, net: Nets, critic: Any, x_KxBxD: jax.Array) -> jax.Array:
@@ -215,13 +217,13 @@ def _make_generator_loss(config: GanConfig, net: Nets) -> Callable:
     labels_K = jnp.arange(config.emotions)
 
     def loss(gen, params, t_KxBxD, key, hypers):  # type: ignore[no-untyped-def]
-        fake = _generated(config, net, gen, key, config.batch_size)
-        gen_K = jax.vmap(adversarial)(_scores(config, net, params["critic"], fake))
+        fake_KxBxH = _generated(config, net, gen, key, config.batch_size)
+        gen_K = jax.vmap(adversarial)(_scores(config, net, params["critic"], fake_KxBxH))
         total, metrics = gen_K.mean(), {"gen_T": gen_K}
         if net.cls:
             code_KxBxH = net.encoder.apply(gen["E"], t_KxBxD)
-            codes = jnp.concatenate([fake, code_KxBxH], axis=1)
-            class_K = jax.vmap(losses.cross_entropy)(net.cls.apply(params["cls"], codes), labels_K)
+            codes_KxBxH = jnp.concatenate([fake_KxBxH, code_KxBxH], axis=1)
+            class_K = jax.vmap(losses.cross_entropy)(net.cls.apply(params["cls"], codes_KxBxH), labels_K)
             metrics |= {"class": class_K, "reconstruction": _reconstruction(config, net, gen, t_KxBxD)}
             total += hypers.lambda_cls * class_K.mean() + metrics["reconstruction"].mean()
         return total, metrics
@@ -242,14 +244,14 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
         return losses.wasserstein_critic(real_B, fake_B) + penalty, penalty
 
     def loss(critic, gen, t_KxBxD, key, hypers):  # type: ignore[no-untyped-def]
-        real = _real(config, net, gen, t_KxBxD)
-        fake = jax.lax.stop_gradient(
+        real_KxBxH = _real(config, net, gen, t_KxBxD)
+        fake_KxBxH = jax.lax.stop_gradient(
             _generated(config, net, gen, rngs.stream(key, "noise"), config.batch_size)
         )
-        real_KxB, fake_KxB = (_scores(config, net, critic, x) for x in (real, fake))
+        real_KxB, fake_KxB = (_scores(config, net, critic, x) for x in (real_KxBxH, fake_KxBxH))
         keys = jax.random.split(rngs.stream(key, "interpolate"), config.emotions)
         each = jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0, None))
-        loss_K, penalty_K = each(critic, real, fake, real_KxB, fake_KxB, keys, hypers)
+        loss_K, penalty_K = each(critic, real_KxBxH, fake_KxBxH, real_KxB, fake_KxB, keys, hypers)
         metrics = {"critic_T": loss_K, "wasserstein_T": real_KxB.mean(axis=1) - fake_KxB.mean(axis=1)}
         if config.loss == "wadan":
             metrics["penalty_T"] = penalty_K

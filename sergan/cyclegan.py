@@ -68,17 +68,19 @@ def make_pretrain_step(config: GanConfig) -> Step:
 
     def emotion_loss(gen: Any, s_BxD: jax.Array, t_BxD: jax.Array, key: jax.Array) -> Any:
         keys = jax.random.split(key, 4)
-        fake_t = net.gen.apply(gen["G"], s_BxD, keys[0])
-        fake_s = net.gen.apply(gen["F"], t_BxD, keys[1])
-        loss = losses.cycle(net.gen.apply(gen["F"], fake_t, keys[2]), s_BxD, config.cycle_reduction)
-        loss += losses.cycle(net.gen.apply(gen["G"], fake_s, keys[3]), t_BxD, config.cycle_reduction)
+        fake_t_BxD = net.gen.apply(gen["G"], s_BxD, keys[0])
+        fake_s_BxD = net.gen.apply(gen["F"], t_BxD, keys[1])
+        loss = losses.cycle(net.gen.apply(gen["F"], fake_t_BxD, keys[2]), s_BxD, config.cycle_reduction)
+        loss += losses.cycle(net.gen.apply(gen["G"], fake_s_BxD, keys[3]), t_BxD, config.cycle_reduction)
         return loss, loss
 
     def step(hypers: Hypers, data: GanData, state: GanState) -> tuple[GanState, dict[str, jax.Array]]:
         key = jax.random.fold_in(rngs.stream(state.key, "pretrain"), state.step)
-        s, t = gan.batch(config, data, rngs.stream(key, "batch"))
+        s_KxBxD, t_KxBxD = gan.batch(config, data, rngs.stream(key, "batch"))
         keys = jax.random.split(rngs.stream(key, "dropout"), config.emotions)
-        grads, cycle_K = jax.vmap(jax.grad(emotion_loss, has_aux=True))(state.params["gen"], s, t, keys)
+        grads, cycle_K = jax.vmap(jax.grad(emotion_loss, has_aux=True))(
+            state.params["gen"], s_KxBxD, t_KxBxD, keys
+        )
         norm_K = _norms(grads)
         state = gan.update(config, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
         state = state._replace(ema=gan.where(state.finite, state.params["gen"], state.ema))
@@ -107,13 +109,20 @@ def make_step(config: GanConfig) -> Step:
     def update_generators(
         hypers: Hypers, data: GanData, state: GanState, key: jax.Array
     ) -> tuple[GanState, dict[str, jax.Array]]:
-        s, t = gan.batch(config, data, key)
+        s_KxBxD, t_KxBxD = gan.batch(config, data, key)
         grad = jax.grad(generator_loss, argnums=(0, 1), has_aux=True)
         per_emotion = jax.vmap(grad, in_axes=(0, None, 0, None, 0, 0, 0, None))
-        (grads, tap_grads), (metrics, fake_t) = per_emotion(
-            state.params["gen"], taps, state.params["critic"], state.params["cls"], s, t, labels_K, hypers
+        (grads, tap_grads), (metrics, fake_t_KxBxD) = per_emotion(
+            state.params["gen"],
+            taps,
+            state.params["critic"],
+            state.params["cls"],
+            s_KxBxD,
+            t_KxBxD,
+            labels_K,
+            hypers,
         )
-        cls_grads = jax.grad(classifier_loss)(state.params["cls"], t, fake_t)
+        cls_grads = jax.grad(classifier_loss)(state.params["cls"], t_KxBxD, fake_t_KxBxD)
         norm_K, rate = _norms(grads), gan.decay(config, state.step)
         ok = jnp.all(jnp.isfinite(norm_K)) & jnp.isfinite(optax.tree.norm(cls_grads))
         state = gan.update(config, state, "gen", grads, hypers.lr_g * rate, ok)
@@ -124,10 +133,12 @@ def make_step(config: GanConfig) -> Step:
     def update_critics(
         hypers: Hypers, data: GanData, state: GanState, key: jax.Array
     ) -> tuple[GanState, dict[str, jax.Array]]:
-        s, t = gan.batch(config, data, rngs.stream(key, "batch"))
+        s_KxBxD, t_KxBxD = gan.batch(config, data, rngs.stream(key, "batch"))
         keys = jax.random.split(rngs.stream(key, "interpolate"), config.emotions)
         per_emotion = jax.vmap(jax.grad(critic_loss, has_aux=True), in_axes=(0, 0, 0, 0, 0, None))
-        grads, metrics = per_emotion(state.params["critic"], state.params["gen"], s, t, keys, hypers)
+        grads, metrics = per_emotion(
+            state.params["critic"], state.params["gen"], s_KxBxD, t_KxBxD, keys, hypers
+        )
         norm_K = _norms(grads)
         rate = hypers.lr_c * gan.decay(config, state.step)
         state = gan.update(config, state, "critic", grads, rate, jnp.all(jnp.isfinite(norm_K)))
@@ -155,13 +166,13 @@ def _make_generator_loss(config: GanConfig, net: Nets) -> Callable:
     reduction = config.cycle_reduction
 
     def loss(gen, taps, critic, cls, s_BxD, t_BxD, label, hypers):  # type: ignore[no-untyped-def]
-        fake_t = net.gen.apply(gen["G"], s_BxD)
-        fake_s = net.gen.apply(gen["F"], t_BxD)
-        gen_t = adversarial(net.critic.apply(critic["T"], fake_t + taps["adv"])[:, 0])
-        gen_s = adversarial(net.critic.apply(critic["S"], fake_s)[:, 0])
-        cycle_s = losses.cycle(net.gen.apply(gen["F"], fake_t + taps["cyc"]), s_BxD, reduction)
-        cycle_t = losses.cycle(net.gen.apply(gen["G"], fake_s), t_BxD, reduction)
-        class_loss = losses.cross_entropy(net.cls.apply(cls, fake_t), label)
+        fake_t_BxD = net.gen.apply(gen["G"], s_BxD)
+        fake_s_BxD = net.gen.apply(gen["F"], t_BxD)
+        gen_t = adversarial(net.critic.apply(critic["T"], fake_t_BxD + taps["adv"])[:, 0])
+        gen_s = adversarial(net.critic.apply(critic["S"], fake_s_BxD)[:, 0])
+        cycle_s = losses.cycle(net.gen.apply(gen["F"], fake_t_BxD + taps["cyc"]), s_BxD, reduction)
+        cycle_t = losses.cycle(net.gen.apply(gen["G"], fake_s_BxD), t_BxD, reduction)
+        class_loss = losses.cross_entropy(net.cls.apply(cls, fake_t_BxD), label)
         total = gen_t + gen_s + hypers.lambda_cyc * (cycle_s + cycle_t) + hypers.lambda_cls * class_loss
         metrics = {"gen_T": gen_t, "gen_S": gen_s, "cycle": cycle_s + cycle_t, "class": class_loss}
         if config.identity:
@@ -169,7 +180,7 @@ def _make_generator_loss(config: GanConfig, net: Nets) -> Callable:
             identity += losses.identity(net.gen.apply(gen["F"], s_BxD), s_BxD, reduction)
             total += hypers.lambda_id * identity
             metrics["identity"] = identity
-        return total, (metrics, fake_t)
+        return total, (metrics, fake_t_BxD)
 
     return loss
 
@@ -189,11 +200,11 @@ def _make_critic_loss(config: GanConfig, net: Nets) -> Callable:
         return losses.wasserstein_critic(real_B, fake_B) + penalty, (estimate, penalty)
 
     def loss(critic, gen, s_BxD, t_BxD, key, hypers):  # type: ignore[no-untyped-def]
-        fake_t = jax.lax.stop_gradient(net.gen.apply(gen["G"], s_BxD))
-        fake_s = jax.lax.stop_gradient(net.gen.apply(gen["F"], t_BxD))
+        fake_t_BxD = jax.lax.stop_gradient(net.gen.apply(gen["G"], s_BxD))
+        fake_s_BxD = jax.lax.stop_gradient(net.gen.apply(gen["F"], t_BxD))
         key_t, key_s = jax.random.split(key)
-        loss_t, (estimate_t, penalty_t) = one(critic["T"], t_BxD, fake_t, key_t, hypers)
-        loss_s, (estimate_s, penalty_s) = one(critic["S"], s_BxD, fake_s, key_s, hypers)
+        loss_t, (estimate_t, penalty_t) = one(critic["T"], t_BxD, fake_t_BxD, key_t, hypers)
+        loss_s, (estimate_s, penalty_s) = one(critic["S"], s_BxD, fake_s_BxD, key_s, hypers)
         metrics = {
             "critic_T": loss_t,
             "critic_S": loss_s,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
@@ -206,17 +207,12 @@ class _Gaussian(NamedTuple):
 
 
 def _gaussian(x_NxD: np.ndarray) -> _Gaussian:
-    """The rows' mean and Ledoit-Wolf covariance; the shrinkage comes from the rows' Gram matrix."""
+    """The rows' mean and Ledoit-Wolf covariance."""
     mean_D = x_NxD.mean(axis=0, dtype=np.float64)
     centred_NxD = x_NxD - mean_D
-    count, dims = x_NxD.shape
-    square_N = np.sum(centred_NxD**2, axis=1)
-    variance = square_N.mean() / dims
-    squares = np.sum(_gram(centred_NxD) ** 2) / count**2  # of the entries of the covariance
-    spread = squares - dims * variance**2
-    noise = (np.mean(square_N**2) - squares) / count
-    shrinkage = min(max(noise, 0.0) / spread, 1.0) if spread > 0 else 0.0
-    return _Gaussian(mean_D, np.sqrt((1 - shrinkage) / count) * centred_NxD, shrinkage * variance)
+    shrinkage = max(float(ledoit_wolf_shrinkage(centred_NxD, assume_centered=True)), 0.0)
+    root_NxD = np.sqrt((1 - shrinkage) / len(x_NxD)) * centred_NxD
+    return _Gaussian(mean_D, root_NxD, shrinkage * float(np.mean(centred_NxD**2)))
 
 
 def _gram(x_NxD: np.ndarray) -> np.ndarray:

@@ -133,15 +133,13 @@ def names() -> tuple[str, ...]:
     return tuple(f"logmel_t{t:03d}_f{f:02d}" for t in range(ROW) for f in range(FILTERS))
 
 
-def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray, how: str = "max") -> np.ndarray:
-    """Posteriors [U, C] of the clips in ascending order of their places, from those of their segments.
+def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray) -> np.ndarray:
+    """Posteriors [U, C] of the clips in ascending order of their places, from those of their segments: each
+    class's largest, divided by their sum.
 
-    Args:
-      how: "max", each class's largest, divided by their sum (Chen et al. 2018); or "mean".
+    Source: Chen et al. 2018.
     """
-    places = np.unique(clip_N)
-    own = [posterior_NxC[clip_N == clip] for clip in places]
-    pooled_UxC = np.stack([p.max(axis=0) if how == "max" else p.mean(axis=0) for p in own])
+    pooled_UxC = np.stack([posterior_NxC[clip_N == clip].max(axis=0) for clip in np.unique(clip_N)])
     return pooled_UxC / pooled_UxC.sum(axis=1, keepdims=True)
 
 

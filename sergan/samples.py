@@ -1,13 +1,16 @@
 """Real and synthetic rows to look at: some of each emotion, on the scale of the real training rows."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sergan import parquet
 from sergan.run_folder import RowsFile, Run
+
+if TYPE_CHECKING:
+    from sergan.corpora.tables import FeatureTable
 
 REAL = "real"
 REAL_PER_CLASS, _SYNTHETIC_PER_CLASS = 80, 120
@@ -37,9 +40,8 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
 
     table = tables.read(run.folder / "features.parquet")
     frames = [_read(file) for file in files]
-    left_out = {name for frame in frames for name in run.held_out(int(frame["member"].iloc[0]))}
     x_UxD = folds.normalised(table, files[0].normalisation)
-    train_R = np.flatnonzero(~np.isin(table.speakers_U, list(left_out)))
+    train_R = _training(run, table, frames[0])
     real_R = _balanced(table.emotions_U, train_R, REAL_PER_CLASS)
     parts = [(x_UxD[real_R], table.emotions_U[real_R], REAL)]
     for turn, (file, frame) in enumerate(zip(files, frames, strict=True)):
@@ -67,11 +69,10 @@ def moments(run: Run, file: RowsFile) -> pd.DataFrame:
 
     table, source = (tables.read(run.folder / f"{name}.parquet") for name in ("features", "source"))
     frame = _read(file)
-    left_out = list(run.held_out(int(frame["member"].iloc[0])))
-    train_R = np.flatnonzero(~np.isin(table.speakers_U, left_out))
+    train_R = _training(run, table, frame)
     x_RxD = folds.normalised(table, file.normalisation)[train_R]
     x_SxD = folds.normalised_source(source, file.normalisation, table.x_UxD[train_R])
-    x_SxD = x_SxD[~np.isin(source.speakers_U, left_out)]
+    x_SxD = x_SxD[~np.isin(source.speakers_U, list(run.held_out(_member(frame))))]
     fake_NxD, target_N = frame[list(table.names_D)].to_numpy(np.float32), frame["target_emotion"]
     scaler = folds.min_max(x_SxD, x_RxD)
     kinds = {
@@ -100,6 +101,26 @@ def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdi
         if set(arms) <= set(shared):
             return [shared[arm] for arm in arms]
     return [files[0]]
+
+
+def _training(run: Run, table: "FeatureTable", frame: pd.DataFrame) -> np.ndarray:
+    """Rows R that trained with a frame of synthetic rows: none of a speaker that its fold leaves out, nor,
+    where texts are left out too, of a text that it tests."""
+    from sergan.corpora import CORPORA
+
+    trains_U = ~np.isin(table.speakers_U, list(run.held_out(_member(frame))))
+    if run.protocol == "speaker_text":
+        text = CORPORA[run.corpus["name"]].text
+        assert text is not None  # or there would be no such run
+        texts_U = np.array([text(clip) for clip in table.ids_U.tolist()])
+        predictions = run.need("predictions")
+        tested = predictions.loc[predictions["fold"] == int(frame["fold"].iloc[0]), "id"]
+        trains_U &= ~np.isin(texts_U, texts_U[np.isin(table.ids_U, tested)])
+    return np.flatnonzero(trains_U)
+
+
+def _member(frame: pd.DataFrame) -> int:
+    return int(frame["member"].iloc[0])
 
 
 def _read(file: RowsFile) -> pd.DataFrame:

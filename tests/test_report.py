@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from etils import epath
 from PIL import Image
 
 from sergan import comparison, data, folds, metrics, report, samples
-from sergan.corpora import tables
+from sergan.corpora import emodb, tables
 from sergan.run_folder import Run
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
@@ -399,6 +400,26 @@ def test_the_picture_shows_training_rows_on_one_scale(run):
             real, fake = (x_NxD[(emotion_N == emotion) & mask] for mask in (real_N, ~real_N))
             assert 40 <= len(real) <= 80 and len(fake) == 120
             assert np.abs(real.mean(axis=0) - fake.mean(axis=0)).mean() < 0.2  # moments were matched
+
+
+def test_where_texts_are_left_out_too_nothing_shows_rows_of_a_tested_one(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    record_, said = json.loads((run / "config.json").read_text()), pd.read_csv(run / "predictions.csv")
+    record_["config"] |= {"protocol": "speaker_text", "corpus": {"name": "emodb"}}
+    write_json(tmp_path / "run" / "config.json", record_)
+    is_text = said["id"].map(emodb.text) == "a01"
+    said[is_text | (said["fold"] != 0)].to_csv(tmp_path / "run" / "predictions.csv", index=False)
+    folder, corpus = Run(epath.Path(tmp_path / "run")), tables.read(run / "features.parquet")
+    file = folder.synthetic()[0]
+    may_U = corpus.speakers_U != "emodb/03"
+    may_U &= np.array([emodb.text(clip) != "a01" for clip in corpus.ids_U])
+    x_NxD, _, _ = sample = samples.draw(folder, [file])
+    scaled_UxD = folds.z_norm(corpus.x_UxD[may_U]).apply(corpus.x_UxD)
+    distance_NxU = np.abs(x_NxD[sample.real_N][:, None] - scaled_UxD[None]).max(axis=2)
+    assert distance_NxU[:, may_U].min(axis=1).max() < 1e-3 and distance_NxU[:, ~may_U].min() > 1e-2
+    target = samples.moments(folder, file).set_index(["rows", "feature"]).loc["target"]
+    whole = samples.moments(Run(epath.Path(run)), file).set_index(["rows", "feature"]).loc["target"]
+    assert (target["mean"] - whole["mean"]).abs().max() > 1e-3
 
 
 def test_table_text_is_aligned_and_marks_clear_differences(run):

@@ -1,7 +1,7 @@
 """Speed, memory and growth of training: one JSON line for each figure's line, then tables.
 
 python -m experiments.benchmark [--figures=step,floor,...] [--sizes=default,wide,...] [--members=N]
-                                [--axes=members,...] [--quick]
+                                [--axes=members,...] [--precision=bfloat16] [--quick]
                                 [--out=experiments/benchmark/results/MACHINE.json]
 """
 
@@ -29,6 +29,7 @@ from experiments.benchmark import (
 from experiments.benchmark.sizes import FULL, NAMES, QUICK, Effort, Size, size
 from sergan import writers
 from sergan.errors import UserError
+from sergan.gan import PRECISIONS
 
 Figure = Callable[[list[Size], Effort], Iterator[dict[str, Any]]]
 FIGURES: dict[str, Figure] = {
@@ -69,7 +70,7 @@ def measure(figures: list[str], sizes: list[Size], effort: Effort) -> dict[str, 
         for line in FIGURES[name](sizes[:1] if name in AT_DEFAULT_SIZE else sizes, effort):
             print(json.dumps(line), flush=True)
             lines.append(line)
-    return {"machine": machine.describe(), "lines": lines}
+    return {"machine": machine.describe(), "precision": sizes[0].gan.precision, "lines": lines}
 
 
 def tables(lines: list[dict[str, Any]]) -> str:
@@ -87,6 +88,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", default="default,wide,papers", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--members", type=int, default=0, help="in a batch; 0: 10")
     parser.add_argument("--axes", default=",".join(AXES), help="of growth, default: all, %(default)s")
+    parser.add_argument("--precision", default="float32", help="of the products, PyTorch's too")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run, not how fast it is")
     parser.add_argument("--out", default="", help="keep the lines and the machine in this JSON file")
     options = parser.parse_args(argv)
@@ -99,7 +101,11 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
             raise UserError(f"no axis {axis!r}; there are {', '.join(AXES)}")
     if options.members < 0:
         raise UserError(f"--members must be 0 or more, it is {options.members}")
-    options.sizes = [size(name, options.quick) for name in options.sizes.split(",")]
+    if options.precision not in PRECISIONS:
+        raise UserError(f"no precision {options.precision!r}; there are {', '.join(PRECISIONS)}")
+    options.sizes = [
+        size(name, options.quick).resized(precision=options.precision) for name in options.sizes.split(",")
+    ]
     effort = QUICK if options.quick else FULL
     kept = tuple((axis, points) for axis, points in effort.growth if axis in options.axes.split(","))
     options.effort = replace(effort, growth=kept)

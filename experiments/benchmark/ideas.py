@@ -15,6 +15,7 @@ from sergan.gan import GanConfig
 _OTHERWISE: dict[str, dict[str, Any]] = {
     "products in bfloat16": {"precision": "bfloat16"},
     "activations in bfloat16": {"activations": "bfloat16"},
+    "both in bfloat16": {"precision": "bfloat16", "activations": "bfloat16"},
 }
 
 

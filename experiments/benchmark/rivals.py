@@ -10,6 +10,9 @@ from experiments import hosts
 from experiments.benchmark import clock, problems
 from experiments.benchmark.sizes import Effort, Size
 
+# What PyTorch calls the precisions of products; "medium" may round factors to bfloat16, where that is faster.
+_PRECISIONS = {"float32": "highest", "tensorfloat32": "high", "bfloat16": "medium"}
+
 
 def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     """Milliseconds of a member's step, alone and in a batch, against the loop's, eager and compiled."""
@@ -26,6 +29,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
 
 def _line(torch_loop: Any, size: Size, effort: Effort) -> dict[str, Any]:
     device, threads = _device(torch_loop.torch), hosts.cores()
+    torch_loop.torch.set_float32_matmul_precision(_PRECISIONS[size.gan.precision])
     rows = scaled_rows(torch_loop, size, device)
     hypers = dict(size.hypers)
     count = problems.fitting(size, effort.members)
@@ -57,11 +61,8 @@ def _line(torch_loop: Any, size: Size, effort: Effort) -> dict[str, Any]:
 
 
 def _device(torch: Any) -> str:
-    """The device that JAX is on; on an accelerator with the same products."""
-    if jax.default_backend() != "gpu" or not torch.cuda.is_available():
-        return "cpu"
-    torch.set_float32_matmul_precision("high")  # TF32, as JAX's own default there
-    return "cuda"
+    """The device that JAX is on."""
+    return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
 def scaled_rows(torch_loop: Any, size: Size, device: str) -> Any:

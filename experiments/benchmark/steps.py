@@ -23,8 +23,8 @@ def step(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
             "gflop": round(flop / 1e9, 6),
             "gflop_products": round(count * work.product_flop(size.gan) / 1e9, 6),
             "gflop_per_s": round(flop / seconds / 1e9, 3),
-            "best_product_gflop_per_s": round(_rate(count, effort) / 1e9, 3),
-            "share_of_best": round(flop / seconds / _rate(count, effort), 4),
+            "best_product_gflop_per_s": round(_rate(size, count, effort) / 1e9, 3),
+            "share_of_best": round(flop / seconds / _rate(size, count, effort), 4),
         }
 
 
@@ -36,7 +36,7 @@ def floor(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     """
     for size, count in _groups(sizes, effort):
         width = machine.bandwidth(effort) * problems.chips_of(count)
-        products = count * flop_of(size) / _rate(count, effort)
+        products = count * flop_of(size) / _rate(size, count, effort)
         moved = count * work.optimiser_bytes(size.gan) / width
         layers = count * flop_of(size) / (machine.layer_rate(size.gan, effort) * problems.chips_of(count))
         seconds = _seconds(size, count, effort)
@@ -94,5 +94,5 @@ def _seconds(size: Size, count: int, effort: Effort) -> float:
     return clock.medians({"": run}, effort.repeats)[""] / effort.steps
 
 
-def _rate(count: int, effort: Effort) -> float:
-    return machine.product_rate(effort) * problems.chips_of(count)
+def _rate(size: Size, count: int, effort: Effort) -> float:
+    return machine.product_rate(effort, size.gan.precision) * problems.chips_of(count)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from experiments import generators
+from experiments import generators, member_log
 from experiments.clips.study import SoundMember, Study
 from experiments.interrupts import Interrupts
 from sergan import rngs, sounds, spectra, writers
@@ -80,6 +80,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
 def _train_group(group: "_Group", interrupts: Interrupts, progress: writers.Progress, done: int) -> None:
     """One group to its end, or to an interrupt, which is raised when its state is saved."""
     try:
+        group.start()
         while group.step < group.steps:
             means = group.advance()
             progress(done + group.step * group.count, values=means)
@@ -103,17 +104,23 @@ class _Group:
         clips: tuple[np.ndarray, np.ndarray],
     ) -> None:
         self._study, self._run, self._number, self._members = study, run, number, members
+        self._clips = clips
         self._gan, self.count, self.steps = members[0].gan, len(members), members[0].gan.steps
-        data = [_data(study, member, *clips) for member in members]
-        shared = {"x_UxT": jnp.asarray(clips[0]), "length_U": jnp.asarray(clips[1])}
+        self._indices = [member.index for member in members]
+        self._checkpoints = generators.checkpoints(run, number, self._indices)
+        self._events: Events | None = None
+
+    def start(self) -> None:
+        """Goes on from the newest checkpoint, or begins."""
+        data = [_data(self._study, member, *self._clips) for member in self._members]
+        shared = {"x_UxT": jnp.asarray(self._clips[0]), "length_U": jnp.asarray(self._clips[1])}
         self._data = _together(data)._replace(**shared)
-        self._checkpoints = generators.checkpoints(run, number, [member.index for member in members])
-        state = _init(self._gan, self.count)(_together([_key(member) for member in members]))
-        saved = self._checkpoints.latest() or 0
-        self._state = self._checkpoints.restore(saved, state) if saved else state
-        self.step = saved
-        self._forget_metrics_after(saved)
-        self._events = Events(run / FOLDER / f"{members[0].arm}_{number:03d}", saved)
+        state = _init(self._gan, self.count)(_together([_key(member) for member in self._members]))
+        self.step = self._checkpoints.latest() or 0
+        self._state = self._checkpoints.restore(self.step, state) if self.step else state
+        member_log.forget_after(self._run, self._indices, self.step)
+        name = f"{self._members[0].arm}_{self._number:03d}"
+        self._events = Events(self._run / FOLDER / name, self.step)
         self._started = time.monotonic()
 
     def advance(self) -> dict[str, float]:
@@ -133,37 +140,26 @@ class _Group:
 
     def close(self) -> None:
         """Waits for what is being saved."""
-        self._checkpoints.close()
-        self._events.close()
+        try:
+            self._checkpoints.close()
+        finally:
+            if self._events:
+                self._events.close()
 
     def finish(self) -> None:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
         stop_M, finite_M = (np.atleast_1d(x) for x in jax.device_get((self._state.step, self._state.finite)))
-        path = self._run / "members.jsonl"
-        lines = [line for line in writers.read_lines(path) if line["group"] != self._number]
-        for place, member in enumerate(self._members):
-            fold = self._study.folds[member.fold]
-            status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
-            if not finite_M[place]:
-                print(f"member {member.index} {status} and was frozen", file=sys.stderr)
-            lines.append(
-                {
-                    "member": member.index,
-                    "group": self._number,
-                    "group_size": self.count,
-                    "place": place,
-                    "arm": member.arm,
-                    "normalisation": "train",
-                    "fold": member.fold,
-                    "inner": False,
-                    "held_out": fold.held_out[0] if len(fold.held_out) == 1 else list(fold.held_out),
-                    "seed": member.seed,
-                    "point": 0,
-                    "emotions": list(member.emotions),
-                    "status": status,
-                }
-            )
-        writers.write_lines(path, sorted(lines, key=lambda line: line["member"]))
+        lines = [
+            member_log.ended(member, self._study.folds[member.fold], place, stop_M, finite_M)
+            | {
+                "arm": member.arm,
+                "normalisation": "train",
+                "point": 0,
+                "emotions": list(member.emotions),
+            }
+            for place, member in enumerate(self._members)
+        ]
+        member_log.write_group(self._run, self._number, self.count, lines)
         save_tree(generators.path(self._run, self._number), self._state.gen)
 
     def _write_metrics(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
@@ -183,14 +179,9 @@ class _Group:
         sound_M = np.isfinite(list(metrics.values())).all(axis=0)
         sound_M = sound_M if sound_M.any() else ~sound_M
         means = {name: float(value_M[sound_M].mean()) for name, value_M in metrics.items()}
+        assert self._events is not None
         self._events.scalars(self.step, means)
         return {name: means[name] for name in ("critic", "wasserstein") if name in means}
-
-    def _forget_metrics_after(self, step: int) -> None:
-        """Drops what an interrupted run logged after its last checkpoint: it is trained again."""
-        path, indices = self._run / "metrics.jsonl", {member.index for member in self._members}
-        lines = writers.read_lines(path)
-        writers.write_lines(path, (r for r in lines if r["member"] not in indices or r["step"] <= step))
 
 
 class Generators:
@@ -210,8 +201,7 @@ class Generators:
 
     def step(self, member: SoundMember) -> int:
         """The step at which the member's generator was left."""
-        status = self._lines[member.index]["status"]
-        return member.gan.steps if status == "done" else int(status.split("@")[1])
+        return member_log.last_step(self._lines[member.index], member.gan.steps)
 
     def check_trained(self) -> None:
         """Raises UserError for a run whose training has not come to its end."""

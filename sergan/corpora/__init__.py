@@ -31,5 +31,5 @@ CORPORA = {
     "ravdess": Corpus(ravdess.read, ravdess.differences, ravdess.text),
     "crema_d": Corpus(crema_d.read, crema_d.differences, crema_d.text),
     "audformat": Corpus(audformat.read, lambda recordings: [], None),
-    "tedlium": Corpus(tedlium.read, tedlium.differences, tedlium.text, labelled=False),
+    "tedlium": Corpus(tedlium.read, tedlium.differences, None, labelled=False),
 }

@@ -143,11 +143,6 @@ def _recording(split: str, path: Path, start: float, end: float) -> Recording:
     )
 
 
-def text(clip: str) -> str:
-    """The talk that a clip is of: "tedlium/train/AlGore_2009/000800-001250" -> "AlGore_2009"."""
-    return clip.split("/")[2]
-
-
 def differences(recordings: list[Recording]) -> list[str]:
     """How a copy differs from the published release 2, one line for each kind; none if it does not.
 

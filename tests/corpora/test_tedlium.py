@@ -211,10 +211,6 @@ def test_ids_sort_by_time():
     assert tedlium._span(1.1, 1.15) == "000110-000115"
 
 
-def test_text_is_the_talk():
-    assert CORPORA["tedlium"].text("tedlium/train/AlGore_2009/000800-001250") == "AlGore_2009"
-
-
 def whole():
     """Recordings in the published numbers of release 2."""
     rows = [

@@ -41,11 +41,12 @@ KEYS = {
 
 def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
     out = tmp_path / "results" / "here.json"
-    assert benchmark.main(["--quick", "--sizes=default", f"--out={out}"]) == 0
+    assert benchmark.main(["--quick", "--sizes=default", "--precision=bfloat16", f"--out={out}"]) == 0
     printed = capsys.readouterr().out
     kept = json.loads(out.read_text())
     assert [json.loads(line) for line in printed.splitlines() if line.startswith("{")] == kept["lines"]
     assert {"cpu", "cores", "devices", "jax", "commit", "date"} <= set(kept["machine"])
+    assert kept["precision"] == "bfloat16"
     found = {line["figure"] for line in kept["lines"]}
     assert found == {*KEYS, "torch"}
     for line in kept["lines"]:
@@ -67,6 +68,7 @@ def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
         ("--sizes=default,huge", "huge"),
         ("--members=-1", "--members"),
         ("--axes=depth", "depth"),
+        ("--precision=float16", "float16"),
     ],
 )
 def test_wrong_usage_is_one_line_that_names_it(wrong, named, capsys):
