@@ -307,6 +307,7 @@ _RECORDINGS: _Sections = {
     "The answer": findings.answer,
     "Results": findings.results,
     "Beside Pham et al. 2021": clip_findings.beside,
+    "What could not run": findings.holes,
     "Clips": clip_findings.clips,
     "Quality of the made clips": findings.quality,
     "Speakers": _speakers,

@@ -16,6 +16,7 @@ from etils import epath
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from configs.emodb_hda import get_config
+from experiments import holes
 from experiments.clips import classify, make, study, train
 from sergan import logmel, writers
 from sergan.classifiers import adcrnn
@@ -252,6 +253,26 @@ def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkey
     classify.classify(resolved, place)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert (place / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_path, monkeypatch):
+    config = get_config("debug")
+    config.arms, config.classifiers = (), ("tiny adcrnn L_f1",)
+    fit_predict, place = adcrnn.fit_predict, epath.Path(tmp_path / "run")
+
+    def losing(settings, clips, tasks, told):
+        said = fit_predict(settings, clips, tasks, told=told)
+        return [None if task.fold == 1 else answer for task, answer in zip(tasks, said, strict=True)]
+
+    monkeypatch.setattr(adcrnn, "fit_predict", losing)
+    classify.classify(study.prepare(config), place)
+    ours, theirs = (pd.read_csv(folder / "predictions.csv", dtype=WORDS) for folder in (place, run))
+    same = (theirs.arm == "real") & (theirs.classifier == "tiny adcrnn L_f1") & (theirs.fold != 1)
+    pd.testing.assert_frame_equal(ours, theirs[same].reset_index(drop=True), check_exact=True)
+    holes.gather(place)
+    (hole,) = writers.read_lines(place / "holes.jsonl")
+    assert (hole["arm"], hole["fold"], hole["amount"]) == ("real", 1, 0.0)
+    assert hole["reason"] == "tiny adcrnn L_f1 diverged with seed 0; lower config.adcrnn.learning_rate"
 
 
 def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):

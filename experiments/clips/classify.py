@@ -11,10 +11,12 @@ from etils import epath
 from experiments import predictions
 from experiments.clips import make
 from experiments.clips.study import Study
+from experiments.holes import Holes
 from sergan import logmel, writers
 from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
+from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import Fold, check_rows
 
@@ -103,7 +105,10 @@ class _Log:
 def _classify(
     study: Study, run: epath.Path, spectrograms: list[np.ndarray], jobs: list[Job], told: adcrnn.Told
 ) -> None:
-    """Writes what one classifier predicts in folds of one arm, whose made clips are in memory at once."""
+    """Writes what one classifier predicts in folds of one arm, whose made clips are in memory at once.
+
+    What diverged is a hole, and the rest goes on.
+    """
     seen, tasks = list(spectrograms), list[ClipTask]()
     for job in jobs:
         label_N = np.zeros(0, int)
@@ -118,11 +123,16 @@ def _classify(
     settings = study.classifiers[jobs[0].classifier]
     said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, told=told)
     for job in jobs:
-        lines = [
-            _lines(study, job, task, answer)
-            for task, answer in zip(tasks, said, strict=True)
-            if task.fold == job.fold
-        ]
+        holes, lines = Holes(NORMALISATION, job.arm), [pd.DataFrame()]
+        for task, answer in zip(tasks, said, strict=True):
+            if task.fold != job.fold:
+                continue
+            if answer is not None:
+                lines.append(_lines(study, job, task, answer))
+            else:
+                reason = f"{job.classifier} diverged with seed {task.seed}; lower config.adcrnn.learning_rate"
+                holes.add(study.folds[job.fold], _amount(study, job), UserError(reason))
+        holes.write(job.path(run))
         writers.write_frame(job.path(run), pd.concat(lines))
 
 
@@ -145,14 +155,16 @@ def _lines(study: Study, job: Job, task: ClipTask, answer: Answer) -> pd.DataFra
         "seed": task.seed,
         "point": 0,
         "arm": job.arm if job.arm == "real" else f"real+{job.arm}",
-        "amount": _amount(study) if job.arm != "real" else 0.0,
+        "amount": _amount(study, job),
         "classifier": job.classifier,
         "normalisation": NORMALISATION,
     }
     return predictions.lines(study.config.corpus.name, study.corpus, task.test_U, study.classes, answer, cell)
 
 
-def _amount(study: Study) -> float:
+def _amount(study: Study, job: Job) -> float:
     """Made clips in multiples of the training clips, mean over the folds."""
+    if job.arm == "real":
+        return 0.0
     shares = [study.missing(fold).sum() / len(fold.train_R) for fold in study.folds]
     return round(float(np.mean(shares)), 2)

@@ -109,8 +109,9 @@ def fit_predict(
     tasks: list[ClipTask],
     together: int = 0,
     told: Told = lambda task, steps, values: None,
-) -> list[Answer]:
+) -> list[Answer | None]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
+    None where training diverged.
 
     A step trains on segments that begin anywhere in a clip, or of a shorter one have it anywhere in them. The
     segments that are predicted are `logmel.starts`.
@@ -122,7 +123,7 @@ def fit_predict(
       told: is called for each task after every few steps, from several threads, with its steps so far and
         what these few said on average: "loss", of the whole, and "accuracy" on segments that train.
     Raises:
-      UserError: no such loss, no such clip, or training that diverged.
+      UserError: no such loss, or no such clip.
       LeakError: a task trains on a clip that it predicts.
     """
     if settings.loss not in LOSSES:
@@ -146,16 +147,16 @@ def fit_predict(
     programs = (delayed(train)(number) for number in range(len(filled) // together))
     posteriors = np.concatenate(Parallel(n_jobs=len(devices), prefer="threads")(programs))
     return [
-        _answer(task, _segments(clips, task, settings.net.frames)[0], posterior)
+        _answer(_segments(clips, task, settings.net.frames)[0], posterior)
         for task, posterior in zip(tasks, posteriors, strict=False)
     ]
 
 
-def _answer(task: ClipTask, clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer:
-    """What the posteriors of the task's segments, whose clips are `clip_N`, say of its clips."""
+def _answer(clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer | None:
+    """What posteriors of segments, whose clips are `clip_N`, say of these; None if they are no numbers."""
     posterior_NxC = posterior_NxC[: len(clip_N)]
     if not np.isfinite(posterior_NxC).all():
-        raise UserError(f"adcrnn: fold {task.fold}, seed {task.seed} diverged; lower its learning rate")
+        return None
     pooled_UxC = logmel.pool(posterior_NxC, clip_N)
     return Answer(pooled_UxC.argmax(axis=1), pooled_UxC)
 

@@ -202,6 +202,8 @@ def test_a_clip_that_trains_is_not_predicted_and_an_unknown_one_is_refused(clips
         adcrnn.fit_predict(settings(), clips, [task(np.array([20]))])
 
 
-def test_training_that_diverged_is_an_error():
-    with pytest.raises(UserError, match="fold 0, seed 0 diverged"):
-        adcrnn._answer(task(HALVES[0]), np.arange(10), np.full((10, 2), np.nan))
+def test_training_that_diverges_has_no_answer_and_leaves_the_others_theirs(clips):
+    assert adcrnn.fit_predict(settings(10, learning_rate=1e38), clips, [task(HALVES[0])]) == [None]
+    posterior_NxC = np.full((12, 2), 0.5)
+    posterior_NxC[10:] = np.nan  # of padding
+    assert adcrnn._answer(np.arange(10), posterior_NxC).probability_RxC.shape == (10, 2)
