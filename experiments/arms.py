@@ -101,6 +101,7 @@ def bench(
         if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
             source_R = np.resize(source_R, max(per_class, len(source_R)))
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
+        _check_lengths(arm, y_KxNxD)
         synthetic = _draw(y_KxNxD, source_R, per_class, rng)
     else:
         synthetic = augment.make(
@@ -116,6 +117,13 @@ def bench(
     x_NxD = np.concatenate([real_UxD, synthetic.x_KxNxD.reshape(-1, real_UxD.shape[1])])
     view_KxNxD = x_NxD[len(real_UxD) :].reshape(synthetic.x_KxNxD.shape)  # not a second copy
     return Bench(study, fold, x_NxD, synthetic._replace(x_KxNxD=view_KxNxD))
+
+
+def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
+    """Raises UserError for rows that no classifier could multiply with each other."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(np.square(y_KxNxD).sum(axis=-1)).all():
+            raise UserError(f"{arm}: training diverged, and the rows are too large to be classified")
 
 
 def can_make(study: Study, arm: str, fold: Fold, amount: float) -> bool:

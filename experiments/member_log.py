@@ -1,7 +1,7 @@
 """What training leaves of its members: their lines of members.jsonl, their losses in metrics.jsonl."""
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +20,15 @@ class Trained(Protocol):
     def seed(self) -> int: ...
 
 
-def ended(
+def line_of(
     member: Trained, fold: Fold, place: int, stop_M: np.ndarray, finite_M: np.ndarray
 ) -> dict[str, Any]:
-    """Keys of a member's line that every study has; says so where it diverged.
+    """What every study's line of a member has; says so on stderr where it diverged.
 
     Args:
-      place: in its group, whose members have come to the steps `stop_M`; not `finite_M`: by diverging.
+      place: of the member in its group.
+      stop_M: the step that each of the group came to.
+      finite_M: False where it stopped there by diverging.
     """
     status = "done" if finite_M[place] else f"diverged@{stop_M[place]}"
     if not finite_M[place]:
@@ -40,11 +42,6 @@ def ended(
         "seed": member.seed,
         "status": status,
     }
-
-
-def last_step(line: Mapping[str, Any], steps: int) -> int:
-    """The step at which a member's generators were left: the last of all, or that of its divergence."""
-    return steps if line["status"] == "done" else int(line["status"].split("@")[1])
 
 
 def write_group(run: epath.Path, group: int, size: int, lines: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from experiments import hosts, member_log
+from experiments import hosts
 from experiments.study import Study, check_speakers
 from experiments.train import restore_generators
 from sergan import folds, rngs, synthesis, writers
@@ -16,6 +16,7 @@ from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import LOSSES, GanConfig
 from sergan.members import Member
+from sergan.run_folder import diverged, last_step
 
 
 class Generators:
@@ -36,12 +37,12 @@ class Generators:
 
     def sound(self, member: Member) -> bool:
         """Whether the member was trained and did not diverge."""
-        return self.trained(member) and self._lines[member.index]["status"] == "done"
+        return self.trained(member) and not diverged(self._lines[member.index])
 
     def step(self, member: Member) -> int:
         """The step at which the member's generators were left."""
         steps = member.gan.pretrain_steps + member.gan.steps
-        return member_log.last_step(self._lines[member.index], steps)
+        return last_step(self._lines[member.index], steps)
 
     def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
         """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.

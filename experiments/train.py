@@ -55,15 +55,15 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 if not generators.lacks_memory(error) or size == 1:
                     raise
                 half = members.halved(size)
+                smaller(half)
                 if hosts.count() > 1:  # the others may be in the middle of it
                     raise UserError(
-                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin anew with "
-                        f"--config.training.members_per_group={half}"
+                        f"{size} members do not fit the memory of {hosts.count()} hosts; the same commands "
+                        f"go on with {half}"
                     ) from error
                 generators.drop_states(run, number)
                 print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)
                 size = half
-                smaller(size)
             number, todo = generators.remaining(run, study.members)
             progress(total - _steps(todo))
             if interrupted or interrupts.agreed() or interrupts.agreed():
@@ -170,11 +170,11 @@ class _Group:
         self._write_metrics()
         if hosts.first():
             self._write_members(*jax.device_get(ended))
-        save_tree(generators.path(self._run, self._number), self._state.ema)
+        save_tree(generators.path(self._run, self._number), self._state.generators)
 
     def _write_members(self, stop_M: np.ndarray, finite_M: np.ndarray) -> None:
         lines = [
-            member_log.ended(member, self._study.fold(member.fold), place, stop_M, finite_M)
+            member_log.line_of(member, self._study.fold(member.fold), place, stop_M, finite_M)
             | {
                 "arm": member.loss,
                 "normalisation": member.normalisation,
@@ -246,7 +246,7 @@ def restore_generators(config: GanConfig, run: epath.Path, number: int, size: in
       UserError: not there, damaged, or of another architecture.
     """
     abstract = jax.eval_shape(
-        lambda: jax.vmap(lambda k: methods.of(config).init(config, k).ema)(
+        lambda: jax.vmap(lambda k: methods.of(config).init(config, k).generators)(
             jax.random.split(jax.random.key(0), size)
         )
     )

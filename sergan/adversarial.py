@@ -67,7 +67,7 @@ def init(config: GanConfig, key: jax.Array) -> GanState:
         "critic": {"D": net.critic.init(rngs.stream(key, "critic_D"))},
         "cls": net.cls.init(rngs.stream(key, "C")) if net.cls else {},
     }
-    return gan.start(params, key)
+    return gan.start(config, params, key)
 
 
 def make_pretrain_step(config: GanConfig) -> Step:
@@ -85,7 +85,7 @@ def make_pretrain_step(config: GanConfig) -> Step:
         norm = optax.tree.norm(grads)
         rate = hypers.lr_g * config.noise_rate
         state = gan.update(config, state, "gen", grads, rate, jnp.isfinite(norm))
-        state = state._replace(ema=gan.where(state.finite, state.params["gen"], state.ema))
+        state = gan.averaged(state, 0.0)
         metrics = {"reconstruction": loss_K, "grad_gen": jnp.full(config.emotions, norm)}
         return state._replace(step=state.step + state.finite), metrics
 

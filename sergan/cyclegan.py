@@ -59,7 +59,7 @@ def init(config: GanConfig, key: jax.Array) -> GanState:
         "critic": {"T": per_emotion(net.critic, "critic_T"), "S": per_emotion(net.critic, "critic_S")},
         "cls": net.cls.init(rngs.stream(key, "C")),
     }
-    return gan.start(params, key)
+    return gan.start(config, params, key)
 
 
 def make_pretrain_step(config: GanConfig) -> Step:
@@ -83,7 +83,7 @@ def make_pretrain_step(config: GanConfig) -> Step:
         )
         norm_K = _norms(grads)
         state = gan.update(config, state, "gen", grads, hypers.lr_g, jnp.all(jnp.isfinite(norm_K)))
-        state = state._replace(ema=gan.where(state.finite, state.params["gen"], state.ema))
+        state = gan.averaged(state, 0.0)
         return state._replace(step=state.step + state.finite), {"cycle": cycle_K, "grad_gen": norm_K}
 
     return step
@@ -148,7 +148,7 @@ def make_step(config: GanConfig) -> Step:
 
 
 def transfer(config: GanConfig, gen: Any, key: jax.Array, x_BxD: jax.Array) -> jax.Array:
-    """Rows of S (min-max scaled) through every G_i: x_BxD -> y_KxBxD. `gen` is `params["gen"]` or `ema`.
+    """Rows of S (min-max scaled) through every G_i: x_BxD -> y_KxBxD. `gen` is a state's `generators`.
 
     There is no randomness in it; `key` is for methods that make rows from noise.
     """

@@ -40,7 +40,7 @@ class GanConfig:
     adam_b1: float
     adam_b2: float
     adam_eps: float
-    ema_decay: float
+    ema_decay: float  # of the generators' moving average; 0: none is kept
     pretrain_steps: int
     steps: int  # after pre-training
     noise_pretrain_steps: int  # both numbers of steps of the methods that make rows from noise,
@@ -76,14 +76,14 @@ def steps_per_epoch(rows: float, batch_size: int) -> int:
     return max(1, round(rows / batch_size))
 
 
-def start(params: dict[str, Any], key: jax.Array) -> GanState:
+def start(config: GanConfig, params: dict[str, Any], key: jax.Array) -> GanState:
     """A member before its first step, from its networks' parameters and its root key."""
     return GanState(
         step=jnp.zeros((), jnp.int32),
         finite=jnp.ones((), bool),
         params=params,
         opt_state={name: adam.init(params[name]) for name in params},
-        ema=jax.tree.map(jnp.copy, params["gen"]),
+        ema=jax.tree.map(jnp.copy, params["gen"]) if config.ema_decay else {},
         key=key,
     )
 
@@ -104,12 +104,18 @@ def alternate(config: GanConfig, update_generators: Any, update_critics: Any) ->
 
         state, gen_metrics = repeat(update_generators, "generators", config.generator_updates, state)
         state, critic_metrics = repeat(update_critics, "critics", config.critic_updates, state)
-        rate = config.ema_decay
-        ema = jax.tree.map(lambda e, p: rate * e + (1 - rate) * p, state.ema, state.params["gen"])
-        state = state._replace(ema=where(state.finite, ema, state.ema))
+        state = averaged(state, config.ema_decay)
         return state._replace(step=state.step + state.finite), gen_metrics | critic_metrics
 
     return step
+
+
+def averaged(state: GanState, rate: float) -> GanState:
+    """The moving average of a sound member's generators an update further, of which the old one is `rate`."""
+    if not state.ema:
+        return state
+    ema = jax.tree.map(lambda e, p: rate * e + (1 - rate) * p, state.ema, state.params["gen"])
+    return state._replace(ema=where(state.finite, ema, state.ema))
 
 
 def batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array, jax.Array]:

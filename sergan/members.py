@@ -20,11 +20,13 @@ from sergan.gan import GanConfig, GanData, Step
 from sergan.state import GanState, Hypers, hypers, stack
 
 _CPU_MEMBERS = 3  # on each device: in turns more are no faster, and an interrupt waits for a chunk of all
+_BESIDE = 0.1  # of a CPU's time for a member, what a group takes beside its members
 # Which leaves of GanData have a member axis: the tables are shared, the views of them are not.
 DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(
     PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES
 )
+_CGROUP = Path("/sys/fs/cgroup")
 Chunk = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
@@ -230,22 +232,25 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     """How long groups are to be: as few as the memory allows, each device with as many members as the others.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
-    but no more than `_CPU_MEMBERS` on each device. Several hosts are taken to be alike, and all of their
-    devices take part. `at_most` above 0 overrides it. Without members it is 0.
+    but no more than `_CPU_MEMBERS` on each device, and fewer where more would leave a group half empty.
+    Several hosts are taken to be alike, and all of their devices take part. `at_most` above 0 overrides it.
+    Without members it is 0.
     """
     if not members:
         return 0
     same = max(map(len, _alike(members)))
     largest = max(bytes_per_member(gan) for gan in {member.gan for member in members})
     on_a_host = max(1, int(_free_memory() // largest))
-    if jax.local_devices()[0].platform == "cpu":
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    if on_cpu:
         on_a_host = min(on_a_host, _CPU_MEMBERS * jax.local_device_count())
     fitting = at_most or on_a_host * jax.process_count()
     several = jax.process_count() > 1
     devices = len(jax.devices()) if several else min(len(jax.devices()), fitting)
     turns = math.ceil(same / devices)  # members of a device, in all groups
     most = min(turns, max(1, fitting // devices))
-    on_each = min(range(most // 2 + 1, most + 1), key=lambda n: (math.ceil(turns / n) * n, -n))
+    fewest, beside = (1, _BESIDE) if on_cpu else (most // 2 + 1, 0.0)
+    on_each = min(range(fewest, most + 1), key=lambda n: (math.ceil(turns / n) * (n + beside), -n))
     return on_each * (devices if several else min(devices, math.ceil(same / on_each)))
 
 
@@ -258,10 +263,14 @@ def _free_memory() -> float:
 
 
 def _available_memory() -> float:
-    """Bytes that Linux would give to programs: what is free, and what only keeps files at hand."""
+    """Bytes that Linux would give to programs: what is free, and what only keeps files at hand; in a
+    container or a job no more than its limit leaves."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return 1024 * float(kib)
+    limit, used = (_CGROUP / name for name in ("memory.max", "memory.current"))
+    limited = limit.exists() and limit.read_text().strip().isdigit()
+    left = float(limit.read_text()) - float(used.read_text()) if limited else math.inf
+    return max(0.0, min(1024 * float(kib), left))
 
 
 def shard(tree: Any, size: int) -> Any:

@@ -25,7 +25,7 @@ from sergan import (
     sweep,
     writers,
 )
-from sergan.run_folder import UNFINISHED, Missing, RowsFile, Run, diverged
+from sergan.run_folder import UNFINISHED, Missing, RowsFile, Run, diverged, last_step
 
 _COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
 
@@ -382,7 +382,7 @@ def _member_name(line: Mapping[str, Any]) -> str:
     without = names if isinstance(names, str) else ", ".join(names)
     place = f"{arm}{line['normalisation']} normalisation, fold {line['fold']}"
     place += f" without {without}" if without else ""  # random folds leave out no speaker
-    step = str(line["status"]).partition("@")[2]
+    step = last_step(line, 0)
     return f"member {line['member']} ({place}, seed {line['seed']}, point {line['point']}): at step {step}"
 
 
@@ -394,7 +394,7 @@ def _lost_names(run: Run, lost: Sequence[Mapping[str, Any]]) -> list[str]:
     for line in lost:
         arm = f"{line['arm']}, " if line.get("arm") else ""
         where = f"{arm}{line['normalisation']} normalisation, {names.get(line['point'], line['point'])}"
-        groups.setdefault(where, []).append(int(str(line["status"]).partition("@")[2] or 0))
+        groups.setdefault(where, []).append(last_step(line, 0))
     return [f"{where}: {len(steps)}, the first at step {min(steps)}" for where, steps in groups.items()]
 
 

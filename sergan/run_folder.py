@@ -301,3 +301,8 @@ def read_record(path: epath.Path) -> dict[str, Any]:
 def diverged(line: Mapping[str, Any]) -> bool:
     """Whether a line of members.jsonl is of a member that diverged."""
     return str(line.get("status", "")).startswith("diverged")
+
+
+def last_step(line: Mapping[str, Any], steps: int) -> int:
+    """The step at which a line's generators were left: the last of all, or that of their divergence."""
+    return int(line["status"].partition("@")[2] or 0) if diverged(line) else steps

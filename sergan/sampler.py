@@ -348,7 +348,7 @@ def _train(
         raise FloatingPointError(
             f"the CycleGANs diverged at step {state.step[0]} of {config.steps}; lower lr_g, lr_c and lr_cls"
         )
-    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), state.ema["G"])
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), state.generators["G"])
 
 
 @lru_cache
@@ -400,7 +400,7 @@ def _restored(cls: type[CycleGANSampler], path: epath.Path) -> CycleGANSampler:
     config = GanConfig(**{name: _from_plain(value) for name, value in about["config"].items()})
     kind, width = np.dtype(about["source_type"]), config.features
     shapes = {
-        "G": jax.eval_shape(lambda: cyclegan.init(config, jax.random.key(0)).ema["G"]),
+        "G": jax.eval_shape(lambda: cyclegan.init(config, jax.random.key(0)).generators["G"]),
         "scale": jax.ShapeDtypeStruct((width,), np.float32),
         "shift": jax.ShapeDtypeStruct((width * 8,), np.uint8),
         "source": jax.ShapeDtypeStruct((about["source_rows"], width * kind.itemsize), np.uint8),

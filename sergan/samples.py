@@ -104,19 +104,16 @@ def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdi
 
 
 def _training(run: Run, table: "FeatureTable", frame: pd.DataFrame) -> np.ndarray:
-    """Rows R that trained with a frame of synthetic rows: none of a speaker that its fold leaves out, nor,
-    where texts are left out too, of a text that it tests."""
+    """Rows that the member behind a frame of synthetic rows trained on."""
+    from sergan import folds
     from sergan.corpora import CORPORA
 
-    trains_U = ~np.isin(table.speakers_U, list(run.held_out(_member(frame))))
     if run.protocol == "speaker_text":
         text = CORPORA[run.corpus["name"]].text
         assert text is not None  # or there would be no such run
-        texts_U = np.array([text(clip) for clip in table.ids_U.tolist()])
-        predictions = run.need("predictions")
-        tested = predictions.loc[predictions["fold"] == int(frame["fold"].iloc[0]), "id"]
-        trains_U &= ~np.isin(texts_U, texts_U[np.isin(table.ids_U, tested)])
-    return np.flatnonzero(trains_U)
+        texts_U, classes = np.array([text(clip) for clip in table.ids_U.tolist()]), set(table.emotions_U)
+        return folds.speaker_and_text(table, texts_U, tuple(classes))[int(frame["fold"].iloc[0])].train_R
+    return np.flatnonzero(~np.isin(table.speakers_U, list(run.held_out(_member(frame)))))
 
 
 def _member(frame: pd.DataFrame) -> int:

@@ -43,7 +43,7 @@ class SoundConfig:
     adam_b1: float = 0.5
     adam_b2: float = 0.9
     shuffle: int = 2  # n of WaveGAN's phase shuffle
-    precision: str = "float32"  # of the products, by JAX's names
+    precision: str = "float32"  # of the products, see `nets.products`
 
     def __post_init__(self) -> None:
         if self.kind not in sound.KINDS:

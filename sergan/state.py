@@ -34,8 +34,13 @@ class GanState(NamedTuple):
     finite: jax.Array  # bool; False freezes the member
     params: dict[str, Any]
     opt_state: dict[str, Any]
-    ema: Any  # moving average of params["gen"], what synthesis uses
+    ema: Any  # moving average of params["gen"]; empty where none is kept
     key: jax.Array  # the member's root key, never advanced
+
+    @property
+    def generators(self) -> Any:
+        """What synthesis uses: the moving average, or without one the parameters themselves."""
+        return self.ema or self.params["gen"]
 
 
 def hypers(**values: float) -> Hypers:

@@ -273,6 +273,10 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     (hole,) = writers.read_lines(place / "holes.jsonl")
     assert (hole["arm"], hole["fold"], hole["amount"]) == ("real", 1, 0.0)
     assert hole["reason"] == "tiny adcrnn L_f1 diverged with seed 0; lower config.adcrnn.learning_rate"
+    monkeypatch.setattr(adcrnn, "fit_predict", lambda settings, clips, tasks, told: [None] * len(tasks))
+    with pytest.raises(UserError, match="every classifier diverged; begin anew with a lower config"):
+        classify.classify(study.prepare(config), epath.Path(tmp_path / "lost"))
+    assert not (tmp_path / "lost" / "predictions.csv").exists()
 
 
 def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):

@@ -175,6 +175,16 @@ def test_a_hyper_is_data_and_a_diverging_member_freezes_alone(toy):
     assert_close(jax.tree.map(lambda x: x[0], mixed.params), jax.tree.map(lambda x: x[0], calm.params), 1e-5)
 
 
+def test_without_a_moving_average_none_is_kept(toy):
+    plan, views, source = group(toy)
+    state, _ = run(replace(CONFIG, ema_decay=0.0), plan, views, source, toy.x_UxD)
+    averaged, _ = run(CONFIG, plan, views, source, toy.x_UxD)
+    assert state.ema == {} and state.generators is state.params["gen"]
+    assert averaged.generators is averaged.ema
+    assert_close(state.params, averaged.params, 1e-5)
+    assert members.bytes_per_member(CONFIG) > members.bytes_per_member(replace(CONFIG, ema_decay=0.0))
+
+
 def test_an_untrained_residual_generator_is_the_identity(toy):
     gen = cyclegan.init(CONFIG, jax.random.key(0)).params["gen"]
     x = jnp.asarray(toy.x_UxD)

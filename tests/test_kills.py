@@ -19,7 +19,7 @@ from experiments.train import restore_generators
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
-SAVING = ("checkpoints/*/*.orbax-checkpoint-tmp*", "*.partial")  # what a save under way looks like
+SAVING = ("checkpoints/**/*.orbax-checkpoint-tmp*", "*.partial")  # what a save under way looks like
 
 
 def command(folder, run):
@@ -39,27 +39,37 @@ def command(folder, run):
     return [sys.executable, "launch.py", "--config=configs/emodb_wdiv.py:debug", *flags, f"--workdir={run}"]
 
 
+def saving(run):
+    """What saves have begun and not ended."""
+    return {path for name in SAVING for path in run.glob(name)}
+
+
 def kill_once(folder, run, rng, number):
-    """Starts the command and kills it, at once when a save is under way or at a random moment."""
+    """Starts the command and kills it, at once when a save is under way or at a random moment.
+
+    Returns whether it came too late, and whether it cut off a save.
+    """
+    before = saving(run)  # of the kill before, until their group is trained again
     process = subprocess.Popen(
         command(folder, run), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     time.sleep(rng.uniform(3.5, 6.0))
-    while number % 2 and process.poll() is None and not any(next(run.glob(name), None) for name in SAVING):
-        time.sleep(0.005)
+    while number % 2 and process.poll() is None and not saving(run) - before:
+        time.sleep(0.002)
     ended = process.poll() is not None
     process.send_signal(signal.SIGKILL)
     said = process.stderr.read().decode()
     assert process.wait() in (-signal.SIGKILL, 0), said
-    return ended
+    return ended, bool(saving(run) - before)
 
 
 def kill_often(folder, run, seed):
-    """Kills a run ten times, then lets it end; returns how many kills came too late."""
+    """Kills a run ten times, then lets it end; returns how many kills came too late, and how many cut off a
+    save."""
     rng = random.Random(seed)
-    late = sum(kill_once(folder, run, rng, number) for number in range(KILLS // 2))
+    kills = [kill_once(folder, run, rng, number) for number in range(KILLS // 2)]
     subprocess.run(command(folder, run), cwd=ROOT, check=True, capture_output=True)
-    return late
+    return np.sum(kills, axis=0)
 
 
 def test_twenty_kills_change_nothing(toy_folder):
@@ -67,8 +77,9 @@ def test_twenty_kills_change_nothing(toy_folder):
     straight, runs = folder / "straight", [folder / "killed", folder / "killed too"]
     subprocess.run(command(folder, straight), cwd=ROOT, check=True, capture_output=True)
     with ThreadPoolExecutor(len(runs)) as pool:
-        late = sum(pool.map(lambda seed: kill_often(folder, runs[seed], seed), range(len(runs))))
+        late, cut = sum(pool.map(lambda seed: kill_often(folder, runs[seed], seed), range(len(runs))))
     assert late <= KILLS // 4, "the runs were over before they were killed often enough"
+    assert cut >= KILLS // 4, "hardly a kill cut off a save"
     for run in runs:
         assert_same(run, straight)
         assert not [*run.rglob("*.partial"), *run.rglob("*.orbax-checkpoint-tmp*")]

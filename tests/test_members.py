@@ -61,11 +61,12 @@ def test_groups_are_equally_long_share_their_tables_and_hold_every_member(size):
     assert all(len({m.normalisation for m in group}) == 1 for group in groups)
 
 
-def test_a_group_laid_over_four_devices_gives_the_numbers_of_one(toy, monkeypatch):
+@pytest.mark.parametrize("turns", [True, False], ids=["in turns", "vmapped"])
+def test_a_group_laid_over_four_devices_gives_the_numbers_of_one(toy, monkeypatch, turns):
     made, views, source = group(toy)
 
     def run():
-        chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5, 4)
+        chunk = members.make_chunk(cyclegan.make_step(CONFIG), 5, 4, turns)
         arguments = members.stack_hypers(made), members.stack_views(source, toy.x_UxD, views)
         program = chunk.lower(*arguments, members.init(CONFIG, made)).compile().as_text()
         return chunk(*arguments, members.init(CONFIG, made))[0], program
@@ -73,7 +74,8 @@ def test_a_group_laid_over_four_devices_gives_the_numbers_of_one(toy, monkeypatc
     four, program = run()
     assert len(four.step.sharding.device_set) == 4
     assert not any(
-        word in program for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+        word in program
+        for word in ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-")
     )
     first = jax.devices()[:1]
     monkeypatch.setattr(jax, "devices", lambda: first)
@@ -88,10 +90,32 @@ def test_the_estimate_of_a_members_memory_covers_its_state():
     assert members.bytes_per_member(CONFIG) > 12 * parameters
 
 
-@pytest.mark.parametrize(("at_most", "length"), [(0, 12), (10, 8), (7, 4), (4, 4), (3, 3), (1, 1)])
+@pytest.mark.parametrize(("at_most", "length"), [(0, 12), (10, 4), (7, 4), (4, 4), (3, 3), (1, 1)])
 def test_groups_are_as_few_and_as_equal_as_memory_allows(at_most, length):
     made = [members.Member(i, CONFIG, NAMES[i // 10], i % 10, 0, 0, ()) for i in range(20)]
     assert members.group_length(made, at_most) == length
+
+
+@pytest.mark.parametrize(("count", "length"), [(10, 2), (40, 4), (95, 6), (5, 6), (4, 4)])
+def test_a_cpus_groups_are_not_half_empty(count, length, monkeypatch):
+    """On two devices ten members in two groups of six would be as long at work as twelve."""
+    two = jax.devices()[:2]
+    monkeypatch.setattr(jax, "devices", lambda: two)
+    monkeypatch.setattr(jax, "local_devices", lambda: two)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    made = [members.Member(i, CONFIG, "train", i, 0, 0, ()) for i in range(count)]
+    assert members.group_length(made) == length
+
+
+def test_the_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "_CGROUP", tmp_path)
+    free = members._available_memory()
+    assert free > 1e8
+    (tmp_path / "memory.current").write_text("70000000\n")
+    for limit, left in (("100000000", 3e7), ("50000000", 0.0), ("max", None)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        found = members._available_memory()
+        assert found == left if left is not None else found > 1e8
 
 
 @pytest.mark.parametrize(("size", "half"), [(8, 4), (12, 8), (4, 2), (5, 3), (2, 1)])

@@ -93,6 +93,24 @@ def test_a_sweep_has_a_row_for_each_point(tmp_path, half, undrawn):
         assert swept.items() <= member["hypers"].items()
 
 
+def test_a_point_that_diverges_costs_the_others_nothing(tmp_path, half, undrawn):
+    flags = [*few(half), "--config.gan.ema_decay=0.0", "--config.normalisations=('train',)"]
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    assert launch(DEBUG, *flags, f"--workdir={calm}")[0] == 0
+    code, _, err = launch(DEBUG, *flags, "--sweep=lr_g=1e-3,1e9", f"--workdir={wild}")
+    assert code == 0, err
+    assert "diverged" in err
+    own, alone = (pd.read_csv(run / "predictions.csv", dtype=str) for run in (wild, calm))
+    own = own[(own.point == "0") & own.amount.notna()]  # without what was chosen
+    pd.testing.assert_frame_equal(own.reset_index(drop=True), alone)
+    lines = [json.loads(line) for line in (wild / "members.jsonl").read_text().splitlines()]
+    assert {line["point"] for line in lines if line["status"].startswith("diverged")} == {1}
+    holes = [json.loads(line) for line in (wild / "holes.jsonl").read_text().splitlines()]
+    assert all("training diverged, and the rows are too large" in hole["reason"] for hole in holes)
+    page = (wild / "report.html").read_text()
+    assert "What could not run" in page and "diverged" in page
+
+
 def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, half, undrawn):
     run = tmp_path / "run"
     named = "--config.corpus.name=emodb"  # whose clips name their texts

@@ -13,8 +13,8 @@ from sergan import adam, cyclegan
 from sergan.gan import GanConfig
 
 _OTHERWISE: dict[str, dict[str, Any]] = {
-    "products in bfloat16": {"precision": "bfloat16"},
-    "activations in bfloat16": {"activations": "bfloat16"},
+    "products in bfloat16": {"precision": "bfloat16", "activations": "float32"},
+    "activations in bfloat16": {"precision": "float32", "activations": "bfloat16"},
     "both in bfloat16": {"precision": "bfloat16", "activations": "bfloat16"},
 }
 
@@ -30,7 +30,8 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
         count = problems.fitting(size, effort.members)
         runs: dict[str, clock.Run] = {"as it is": problems.Training(size, count, effort.steps)}
         for idea, changes in _OTHERWISE.items():
-            runs[idea] = problems.Training(size.resized(**changes), count, effort.steps)
+            if size.resized(**changes) != size:
+                runs[idea] = problems.Training(size.resized(**changes), count, effort.steps)
         for turns, idea in ((True, "members in turns"), (False, "members vmapped")):
             program = problems.chunk(size, effort.steps, count, turns)
             runs[idea] = problems.Training(size, count, effort.steps, program)

@@ -32,6 +32,7 @@ def _line(size: Size, effort: Effort, turns: bool) -> dict[str, Any]:
     member = (all_ - one) / (many - few)
     shared = max(0.0, one - few * member)
     parameters = sum(work.parameters(size.gan).values())
+    average = work.parameters(size.gan)["gen"] * (size.gan.ema_decay > 0)
     expected = 16 * parameters + work.activation_bytes(size.gan)
     line = {
         "parameters": parameters,
@@ -39,7 +40,7 @@ def _line(size: Size, effort: Effort, turns: bool) -> dict[str, Any]:
         "shared_mb": round(shared / 1e6, 3),
         "expected_mb": round(expected / 1e6, 3),
         "ratio": round(member / expected, 3),
-        "average_mb": round(work.FLOAT * work.parameters(size.gan)["gen"] / 1e6, 3),
+        "average_mb": round(work.FLOAT * average / 1e6, 3),
         "planned_mb": round(work.planned_bytes(size.gan) / 1e6, 3),
     }
     return line | {f"fit_{gb}_gb": int((gb * 1e9 - shared) // member) for gb in DEVICES_GB}

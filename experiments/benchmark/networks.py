@@ -27,13 +27,14 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     counts.
     """
     for name in ("small", "") if effort.compiles else ("tiny",):
-        config = AdcrnnConfig(classes=7, **nets.SIZES.get(name, {}))
+        precision = sizes[0].gan.precision
+        config = AdcrnnConfig(classes=7, precision=precision, **nets.SIZES.get(name, {}))
         config = replace(config, frames=60) if name == "tiny" else config
         settings = AdcrnnSettings(net=config, steps=_STEPS)
         runs = {n: partial(_train, replace(settings, steps=n * _STEPS)) for n in (1, 2)}
         taken = clock.medians({"few": runs[1], "many": runs[2]}, effort.repeats)
         seconds = max((taken["many"] - taken["few"]) / _STEPS, 1e-9)
-        flop, rate = product_flop(config, settings.batch_size), machine.product_rate(effort)
+        flop, rate = product_flop(config, settings.batch_size), machine.product_rate(effort, precision)
         yield {
             "figure": "networks",
             "network": f"{name} adcrnn".strip(),

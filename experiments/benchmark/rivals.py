@@ -10,7 +10,8 @@ from experiments import hosts
 from experiments.benchmark import clock, problems
 from experiments.benchmark.sizes import Effort, Size
 
-# What PyTorch calls the precisions of products; "medium" may round factors to bfloat16, where that is faster.
+# What PyTorch calls the precisions of products; "medium" is bfloat16 on CPUs that have it, tensorfloat32 on
+# a GPU.
 _PRECISIONS = {"float32": "highest", "tensorfloat32": "high", "bfloat16": "medium"}
 
 
@@ -23,13 +24,17 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
             raise
         yield {"figure": "torch", "note": "torch is not installed"}
         return
-    for size in sizes:
-        yield _line(torch_loop, size, effort)
+    before = torch_loop.torch.get_float32_matmul_precision()
+    try:
+        for size in sizes:
+            torch_loop.torch.set_float32_matmul_precision(_PRECISIONS[size.gan.precision])
+            yield _line(torch_loop, size, effort)
+    finally:
+        torch_loop.torch.set_float32_matmul_precision(before)
 
 
 def _line(torch_loop: Any, size: Size, effort: Effort) -> dict[str, Any]:
     device, threads = _device(torch_loop.torch), hosts.cores()
-    torch_loop.torch.set_float32_matmul_precision(_PRECISIONS[size.gan.precision])
     rows = scaled_rows(torch_loop, size, device)
     hypers = dict(size.hypers)
     count = problems.fitting(size, effort.members)
@@ -54,6 +59,7 @@ def _line(torch_loop: Any, size: Size, effort: Effort) -> dict[str, Any]:
     fastest = min(value for name, value in ms.items() if name.startswith("torch"))
     line = {"figure": "torch", "size": size.name, "members": count, "device": device}
     line |= {"threads": threads, "torch_version": torch_loop.torch.__version__}
+    line |= {"precision": size.gan.precision, "torch_precision": _PRECISIONS[size.gan.precision]}
     line |= {f"{name}_ms_per_member": round(value, 3) for name, value in ms.items()}
     line |= {"times_faster_alone": round(fastest / ms["sergan_alone"], 2)}
     line |= {"times_faster": round(fastest / ms["sergan"], 2)}
@@ -82,7 +88,9 @@ def _steps(torch_loop: Any, loop: Any, effort: Effort, threads: int) -> clock.Ru
     def run() -> None:
         torch_loop.torch.set_num_threads(threads)
         for _ in range(effort.steps):
-            loop.step()
+            losses = loop.step()
+        for values in losses.values():  # as ours, which are there when a chunk ends
+            values.tolist()
         if torch_loop.torch.cuda.is_available():
             torch_loop.torch.cuda.synchronize()
 

@@ -1,6 +1,6 @@
 """The figure "start": seconds until a process has done its first step, without and with compiled programs.
 
-python -m experiments.benchmark.starts SIZE [--quick]     does one step and prints its stages as JSON
+python -m experiments.benchmark.starts SIZE PRECISION [--quick]    does one step, prints its stages as JSON
 """
 
 import json
@@ -28,7 +28,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
 
 
 def _process(size: Size, effort: Effort, cache: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "experiments.benchmark.starts", size.name]
+    command = [sys.executable, "-m", "experiments.benchmark.starts", size.name, size.gan.precision]
     command += ["--quick"] if effort.quick else []
     settings = {
         "JAX_COMPILATION_CACHE_DIR": cache,
@@ -45,10 +45,10 @@ def _process(size: Size, effort: Effort, cache: str) -> dict[str, Any]:
     return {"seconds": seconds, "imports_s": round(seconds - sum(stages.values()), 2)} | stages
 
 
-def first_step(name: str, quick: bool) -> dict[str, float]:
+def first_step(name: str, precision: str, quick: bool) -> dict[str, float]:
     """Seconds of each stage from the imports to the end of one member's first step."""
     started = time.perf_counter()
-    training = problems.Training(sizes.size(name, quick), 1, 1)
+    training = problems.Training(sizes.size(name, quick).resized(precision=precision), 1, 1)
     made = time.perf_counter()
     training()
     stepped = time.perf_counter()
@@ -59,4 +59,4 @@ def first_step(name: str, quick: bool) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(first_step(sys.argv[1], "--quick" in sys.argv)))
+    print(json.dumps(first_step(sys.argv[1], sys.argv[2], "--quick" in sys.argv)))

@@ -17,6 +17,7 @@ def step(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
         yield {
             "figure": "step",
             "size": size.name,
+            "precision": size.gan.precision,
             "members": count,
             "ms": round(1e3 * seconds, 3),
             "ms_per_member": round(1e3 * seconds / count, 3),

@@ -116,15 +116,16 @@ class Loop:
         self._cls = self._adam(hypers["lr_cls"], self.cls)
         self._generator_loss: Callable = torch.compile(generator_loss) if compile else generator_loss
 
-    def step(self) -> dict[str, list[float]]:
+    def step(self) -> dict[str, Tensor]:
         """One step; returns the losses by name, one for each emotion."""
         losses: dict[str, list[Tensor]] = {}
         for _ in range(self._config.generator_updates):
             losses |= self._update_generators()
         for _ in range(self._config.critic_updates):
             losses |= self._update_critics()
-        self._update_average()
-        return {name: torch.stack(values).tolist() for name, values in losses.items()}
+        if self._config.ema_decay:
+            self._update_average()
+        return {name: torch.stack(values) for name, values in losses.items()}
 
     def _update_generators(self) -> dict[str, list[Tensor]]:
         losses: list[dict[str, Tensor]] = []

@@ -93,12 +93,12 @@ def parameters(gan: GanConfig) -> dict[str, int]:
 def optimiser_bytes(gan: GanConfig) -> int:
     """Bytes that a step's optimisers and the moving average read and write, each array once an update.
 
-    Adam reads parameters, gradients and two moments and writes three of them; the average reads itself and
-    the parameters and writes itself.
+    Adam reads parameters, gradients and two moments and writes three of them; the average, if there is one,
+    reads itself and the parameters and writes itself.
     """
     count = parameters(gan)
     adam = gan.generator_updates * (count["gen"] + count["cls"]) + gan.critic_updates * count["critic"]
-    return FLOAT * (7 * adam + 3 * count["gen"])
+    return FLOAT * (7 * adam + 3 * count["gen"] * (gan.ema_decay > 0))
 
 
 def activation_bytes(gan: GanConfig) -> int:

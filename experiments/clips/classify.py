@@ -46,6 +46,9 @@ def classify(study: Study, run: epath.Path) -> None:
 
     As many folds train together as there are devices, on accelerators all. TensorBoard shows loss and
     accuracy of every classifier.
+
+    Raises:
+      UserError: every classifier diverged.
     """
     spectrograms = logmel.extract(study.clips, study.corpus.ids_U.tolist())
     count = jax.local_device_count() if jax.default_backend() == "cpu" else len(study.folds)
@@ -67,6 +70,10 @@ def classify(study: Study, run: epath.Path) -> None:
             done += each * len(jobs)
         progress(done)
     parts = [writers.read_frame(job.path(run)) for group in groups for job in group]
+    if not any(map(len, parts)):
+        raise UserError(
+            f"{run}: every classifier diverged; begin anew with a lower config.adcrnn.learning_rate"
+        )
     writers.write_frame(run / "predictions.csv", pd.concat(parts))
 
 

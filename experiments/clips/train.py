@@ -20,6 +20,7 @@ from sergan.checkpoint import save_tree
 from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
+from sergan.run_folder import last_step
 from sergan.sounds import SoundConfig, SoundData, SoundState
 from sergan.state import stack
 
@@ -150,7 +151,7 @@ class _Group:
         """Writes the members' lines, then the generators, whose being there says that the group is done."""
         stop_M, finite_M = (np.atleast_1d(x) for x in jax.device_get((self._state.step, self._state.finite)))
         lines = [
-            member_log.ended(member, self._study.folds[member.fold], place, stop_M, finite_M)
+            member_log.line_of(member, self._study.folds[member.fold], place, stop_M, finite_M)
             | {
                 "arm": member.arm,
                 "normalisation": "train",
@@ -201,7 +202,7 @@ class Generators:
 
     def step(self, member: SoundMember) -> int:
         """The step at which the member's generator was left."""
-        return member_log.last_step(self._lines[member.index], member.gan.steps)
+        return last_step(self._lines[member.index], member.gan.steps)
 
     def check_trained(self) -> None:
         """Raises UserError for a run whose training has not come to its end."""

@@ -109,12 +109,7 @@ class Adcrnn(nn.Module):
     def __call__(self, x_BxTxFx3: jax.Array, train: bool) -> Output:
         config, act = self.config, partial(nn.leaky_relu, negative_slope=self.config.slope)
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
-        dense = partial(
-            nn.Dense,
-            kernel_init=nn.initializers.he_normal(),
-            precision=config.precision,
-            dot_general=products.dot_general,
-        )
+        dense = partial(products.Dense, kernel_init=nn.initializers.he_normal(), precision=config.precision)
         h_BxTxFxC = self._convolutions(x_BxTxFx3[..., : config.channels], act, norm)
         h_BxTxD = h_BxTxFxC.reshape(*h_BxTxFxC.shape[:2], -1)
         h_TxBxD = act(norm(name="linear_norm")(dense(config.linear, name="linear")(h_BxTxD))).swapaxes(0, 1)

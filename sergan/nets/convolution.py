@@ -1,6 +1,7 @@
 """Two-dimensional convolution and pooling, as fast within `lax.scan` as outside."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -45,16 +46,18 @@ def convolve(
     Both its gradients are convolutions with channels last, too. Those that JAX makes are not, and within a
     loop on a CPU such run in plain loops, a hundred times slower.
     """
-    x, kernel, how = products.narrow(precision, x_BxTxFxC, kernel)
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=padding,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=_CHANNELS_LAST,
-        **how,
+    shape = {"window_strides": (1, 1), "padding": padding, "rhs_dilation": (dilation, dilation)}
+    return _convolution(x_BxTxFxC, kernel, precision, **shape)
+
+
+def _convolution(x: jax.Array, kernel: jax.Array, precision: str, **shape: Any) -> jax.Array:
+    """Channels last. In bfloat16 the result is rounded, too: a GPU has no other for such factors."""
+    narrow_x, narrow_kernel, how = products.narrow(precision, x, kernel)
+    how.pop("preferred_element_type", None)
+    made = jax.lax.conv_general_dilated(
+        narrow_x, narrow_kernel, dimension_numbers=_CHANNELS_LAST, **shape, **how
     )
+    return made.astype(x.dtype)
 
 
 def _convolve_forward(x, kernel, dilation, padding, precision):
@@ -69,14 +72,12 @@ def _convolve_backward(dilation, padding, precision, kept, slope):
     )
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     slope_x = convolve(slope, turned, dilation, rest, precision)
-    x, slope, how = products.narrow(precision, x, slope)
-    slope_kernel = jax.lax.conv_general_dilated(
+    slope_kernel = _convolution(
         x.transpose(3, 1, 2, 0),  # channels as rows, rows as channels
         slope.transpose(1, 2, 0, 3),
+        precision,
         window_strides=(dilation, dilation),
         padding=padding,
-        dimension_numbers=_CHANNELS_LAST,
-        **how,
     )
     return slope_x, slope_kernel.transpose(1, 2, 0, 3)
 

@@ -41,12 +41,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x_BxD: jax.Array, train: bool) -> jax.Array:
         xavier = nn.initializers.xavier_uniform()
-        dense = partial(
-            nn.Dense,
-            dtype=jnp.dtype(self.activations),
-            precision=self.precision,
-            dot_general=products.dot_general,
-        )
+        dense = partial(products.Dense, dtype=jnp.dtype(self.activations), precision=self.precision)
         h = x_BxD
         for width in self.hidden:
             h = nn.leaky_relu(dense(width, kernel_init=xavier)(h), self.slope)

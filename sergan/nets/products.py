@@ -1,7 +1,7 @@
 """Matrix products in the precision that is asked for, whose derivatives lie in memory as what they belong to.
 
 Of JAX's names for a precision "bfloat16" leaves float32 to a CPU and tensorfloat32 to a GPU; here factors are
-rounded to it and their products summed in float32, everywhere.
+rounded to it everywhere, and the result has the type of the first.
 
 JAX's own rule gives the gradient of a matrix transposed. XLA's CPU compiler cannot turn products with a batch
 axis around, and every optimiser update then reads its gradient against the grain, which took longer than all
@@ -11,12 +11,13 @@ products of a step. The three products below are each other's derivatives, of an
 from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 
 def narrow(precision: str, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
-    """Two factors as a product takes them, and what else JAX is told, so that it has their own type."""
+    """Two factors as a product takes them, and what else JAX is told, so that the result has a's type."""
     if precision != "bfloat16":
         return a, b, {"precision": precision}
     return a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), {"preferred_element_type": a.dtype}
@@ -75,3 +76,6 @@ def dot_general(x: jax.Array, kernel_DxH: jax.Array, dimensions: Any, precision:
     """`dense`, as flax's Dense calls it."""
     assert dimensions == (((x.ndim - 1,), (0,)), ((), ()))
     return dense(x, kernel_DxH, precision)
+
+
+Dense = partial(nn.Dense, dot_general=dot_general)

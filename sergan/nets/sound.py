@@ -109,9 +109,7 @@ class Critic(nn.Module):
 
 
 def _dense(outputs: int, config: SoundNets) -> nn.Dense:
-    return nn.Dense(
-        outputs, kernel_init=_XAVIER, precision=config.precision, dot_general=products.dot_general
-    )
+    return products.Dense(outputs, kernel_init=_XAVIER, precision=config.precision)
 
 
 def build_sound(config: SoundNets) -> SoundPair:

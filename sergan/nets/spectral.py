@@ -80,9 +80,9 @@ class Critic(nn.Module):
         h = x_BxD.reshape(-1, *self.shape, 1)
         for maps in self.maps:
             h = nn.leaky_relu(Layer(maps, False, False, self.precision, self.activations)(h), self.slope)
-        dense = partial(nn.Dense, precision=self.precision, dot_general=products.dot_general)
-        score = dense(1, kernel_init=_XAVIER, dtype=jnp.dtype(self.activations))
-        return score(h.reshape(len(x_BxD), -1)).astype(jnp.float32)
+        dtype = jnp.dtype(self.activations)
+        dense = products.Dense(1, kernel_init=_XAVIER, dtype=dtype, precision=self.precision)
+        return dense(h.reshape(len(x_BxD), -1)).astype(jnp.float32)
 
 
 def build_spectral_generator(

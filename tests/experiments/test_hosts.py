@@ -26,9 +26,9 @@ def test_one_process_is_the_first_and_has_all_parts():
     assert hosts.leave(3) == 3
 
 
-def start(flags, devices):
-    """The command, its process seeing so many devices."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+def start(flags, devices, **more):
+    """The command, its process seeing so many devices and further words of the environment."""
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"} | more
     return subprocess.Popen(
         flags, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -40,6 +40,16 @@ def start_two(flags):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     return [start([*flags, f"--hosts=127.0.0.1:{port},2,{index}"], 2) for index in range(2)]
+
+
+def start_two_by_slurm(flags):
+    """The same, told of each other as SLURM tells its tasks; JAX makes the port of the job's number."""
+    ports = range(61440, 65536)
+    with socket.socket() as free:
+        port = next(port for port in ports if free.connect_ex(("127.0.0.1", port)) != 0)
+    job = {"SLURM_JOB_ID": str(port - ports[0]), "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"}
+    tasks = [{"SLURM_PROCID": str(index), "SLURM_LOCALID": str(index)} for index in range(2)]
+    return [start([*flags, "--hosts=auto"], 2, **job, **task) for task in tasks]
 
 
 def ended(processes):
@@ -61,7 +71,7 @@ def test_two_processes_interrupted_and_started_again_give_what_one_gives(toy_fol
     assert codes == [3, 3], said
     assert all("interrupted; what is done is saved" in stderr for _, stderr in said)
     assert not (two / "predictions.csv").exists()
-    processes = start_two([*command(toy_folder, two), *settings])
+    processes = start_two_by_slurm([*command(toy_folder, two), *settings])
     codes, said = ended(processes)
     assert codes == [0, 0], said
     assert "report.html" in said[0][0]

@@ -1,6 +1,7 @@
 """Products have the precision that a config asks for, in every network and in its gradients."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,16 @@ from tests.nets.test_adcrnn_net import config
 
 X = jnp.ones((2, 8 * 4))
 KEY = jax.random.key(0)
-_TYPES = r"\((tensor<\S+>), (tensor<\S+>)\) -> tensor<\S+xf32>"
+_TYPES = r"\((tensor<\S+>), (tensor<\S+>)\) -> (tensor<\S+>)"
 
 
 def of_rows(net):
     return net.init(KEY), lambda params: net.apply(params, X)
+
+
+def of_slopes(net):
+    """What a penalty takes the gradient of: the gradient of a critic's scores."""
+    return net.init(KEY), lambda params: jax.grad(lambda x: jnp.sum(jnp.square(net.apply(params, x))))(X)
 
 
 def of_clips(kind):
@@ -45,6 +51,10 @@ def of_segments(precision):
 
 BUILD = {
     "mlp": lambda precision: of_rows(nets.build(32, (4,), 2, precision=precision)),
+    "mlp's slopes": lambda precision: of_slopes(nets.build(32, (4,), 1, precision=precision)),
+    "spectral critic's slopes": lambda precision: of_slopes(
+        nets.build_spectral_critic((8, 4), (2, 3), precision=precision)
+    ),
     "spectral generator": lambda precision: of_rows(
         nets.build_spectral_generator((8, 4), (2, 3), precision=precision)
     ),
@@ -77,19 +87,21 @@ def test_a_wide_product_says_how_exact_it_is(build, precision, word):
 @pytest.mark.parametrize("build", BUILD.values(), ids=BUILD)
 def test_a_narrow_product_has_rounded_factors_and_a_float32_sum(build):
     for line in products_of(*build("bfloat16")):
-        types = re.search(_TYPES, line)
-        assert types and all(kind.endswith("xbf16>") for kind in types.groups()), line
+        *factors, made = re.search(_TYPES, line).groups()
+        assert all(kind.endswith("xbf16>") for kind in factors), line
+        assert made.endswith("xbf16>" if "convolution" in line else "xf32>"), line
 
 
 def test_rounded_factors_are_multiplied_exactly():
     a, b = (jax.random.normal(key, (64, 64)) for key in jax.random.split(KEY))
     rounded = [np.asarray(x.astype(jnp.bfloat16), np.float64) for x in (a, b)]
-    for narrow, factors in (
-        (products.dense(a, b, "bfloat16"), rounded),
-        (products.abt(a, b, "bfloat16"), (rounded[0], rounded[1].T)),
-        (products.atb(a, b, "bfloat16"), (rounded[0].T, rounded[1])),
-        (products.matmul(a, b, "bfloat16"), rounded),
+    for product, factors in (
+        (products.dense, rounded),
+        (products.abt, (rounded[0], rounded[1].T)),
+        (products.atb, (rounded[0].T, rounded[1])),
+        (products.matmul, rounded),
     ):
+        narrow = jax.jit(partial(product, precision="bfloat16"))(a, b)
         assert narrow.dtype == jnp.float32
         np.testing.assert_allclose(narrow, factors[0] @ factors[1], atol=1e-4)
         assert np.abs(narrow - products.dense(a, b, "float32")).max() > 1e-2
