@@ -22,6 +22,7 @@ from experiments.benchmark import (
     memory,
     networks,
     rivals,
+    saves,
     starts,
     steps,
     sweeps,
@@ -44,9 +45,10 @@ FIGURES: dict[str, Figure] = {
     "memory": memory.figure,
     "networks": networks.figure,
     "sweep": sweeps.figure,
+    "saves": saves.figure,
 }
 AXES = tuple(axis for axis, _ in FULL.growth)
-AT_DEFAULT_SIZE = ("growth", "sweep", "extraction", "networks")  # the others: at all sizes asked for
+AT_DEFAULT_SIZE = ("growth", "sweep", "saves", "extraction", "networks")  # the others: at all sizes asked for
 
 
 def main(argv: Sequence[str]) -> int:

@@ -52,11 +52,11 @@ class Training:
         self._chunk = program or chunk(size, steps, count)
         self._hypers = members.stack_hypers(group(size, count))
         self._data = data(size.gan, count, source_rows)
-        self._state = members.init(size.gan, group(size, count))
+        self.state = members.init(size.gan, group(size, count))
 
     def __call__(self) -> None:
-        self._state, metrics = self._chunk(self._hypers, self._data, self._state)
-        jax.block_until_ready((self._state, metrics))
+        self.state, metrics = self._chunk(self._hypers, self._data, self.state)
+        jax.block_until_ready((self.state, metrics))
 
 
 def abstract(size: Size, count: int) -> tuple[Any, Any, Any]:

@@ -35,6 +35,7 @@ KEYS = {
     "extraction": {"workers", "clips", "clips_per_s", "efficiency", "target"},
     "networks": {"network", "ms", "gflop_products", "gflop_per_s", "share_of_best", "target"},
     "memory": {"size", "parameters", "member_mb", "expected_mb", "planned_mb", "fit_16_gb", "fit_141_gb"},
+    "saves": {"size", "members", "state_mb", "save_ms", "share_of_training"},
     "sweep": {"size", "points", "folds", "ratio", "sweep_programs", "runs_programs"},
 }
 

@@ -10,7 +10,8 @@ from etils import epath
 
 from configs.emodb_wdiv import get_config
 from experiments import study, train
-from sergan import writers
+from sergan import members, writers
+from sergan.checkpoint import Checkpoints
 from sergan.members import groups
 
 
@@ -149,6 +150,20 @@ def test_a_group_that_does_not_fit_the_memory_is_halved_and_trained(
     theirs = train.restore_generators(gan, straight[0], 0, 5)
     for a, b, c in zip(*(jax.tree.leaves(tree) for tree in (*ours, theirs)), strict=True):
         np.testing.assert_allclose(np.concatenate([a, b])[:5], c, rtol=1e-4, atol=1e-6)
+
+
+def test_a_group_that_cannot_start_is_closed_before_half_of_it_is_trained(debug, tmp_path, monkeypatch):
+    init, close, closed, sizes = members.init, Checkpoints.close, [], []
+
+    def little_memory(gan, group):
+        if len(group) > 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
+        return init(gan, group)
+
+    monkeypatch.setattr(members, "init", little_memory)
+    monkeypatch.setattr(Checkpoints, "close", lambda self: (closed.append(self), close(self)))
+    train.train(replace(debug, members=debug.members[:5]), epath.Path(tmp_path), 5, sizes.append)
+    assert sizes == [3] and len(closed) == 3
 
 
 def test_another_failure_ends_the_training(debug, tmp_path, monkeypatch):
