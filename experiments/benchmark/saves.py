@@ -15,8 +15,8 @@ _CHUNKS = 4  # to a save
 
 
 def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
-    """Milliseconds that a save adds to the steps beside it, and their share of all steps from save to save, as
-    often as the configs save."""
+    """Milliseconds that a save adds to the steps beside it, and their share of all steps from save to save,
+    as often as the configs save."""
     for size in sizes:
         count = problems.fitting(size, effort.members)
         with tempfile.TemporaryDirectory() as folder:
