@@ -56,7 +56,8 @@ def resolve(config: Any) -> list[Point]:
             points.append(point)
         else:
             raise UserError(f"config.sweep: each point names the same keys, not {', '.join(point)} here only")
-    return [point for i, point in enumerate(points) if point not in points[:i]] or [{}]
+    once = {tuple(sorted(point.items())): point for point in reversed(points)}
+    return list(once.values())[::-1] or [{}]
 
 
 def at(config: Any, point: Point) -> Any:

@@ -94,6 +94,7 @@ def inner_maps(rows: pd.DataFrame, points: pd.DataFrame, keys: Sequence[str]) ->
         return f"{100 * row['inner_uar']:.1f}{times}"
 
     cells = rows[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
+    rows = rows.assign(diverged=0)  # members of the outer folds, which say nothing here
     parts = {f"{_name(cell[1])}, {cell[0]} normalisation": _of(rows, cell) for cell in cells}
     return _maps(parts, points, keys, "inner_uar", text)
 

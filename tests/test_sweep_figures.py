@@ -135,3 +135,21 @@ def test_a_map_of_a_measure_has_a_panel_for_each_kind():
     assert [panel.get_title() for panel in figure.axes] == titles
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert texts[0, 0] == "0.0100\n2 of 6 div." and texts[2, 0] == "0.0300" and texts[2, 1] == "0.0600"
+
+
+def test_the_choice_is_a_map_of_inner_uar_and_of_who_took_a_point():
+    both = rows(TWO, arms=("real+wdiv",), lost=0)
+    inner = both.assign(inner_uar=0.6 + 0.01 * both["point"], chosen=3 * (both["point"] == 2))
+    figure = sweep_figures.inner_maps(inner, TWO, ["lambda_cyc", "lambda_cls"])
+    assert len(figure.axes) == 4
+    for panel in figure.axes:
+        said = {text.get_position(): text.get_text() for text in panel.texts}
+        assert len(said) == len(TWO)
+        for point in TWO.to_dict("records"):
+            x, y = (ticks(axis).index(f"{point[key]:g}") for axis, key in axes_of(panel))
+            chosen = "\nchosen by 3" if point["point"] == 2 else ""
+            assert said[x, y] == f"{60 + point['point']:.1f}{chosen}"
+
+
+def axes_of(panel):
+    return (panel.xaxis, "lambda_cyc"), (panel.yaxis, "lambda_cls")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmark import __main__ as benchmark
-from experiments.benchmark import growth, sizes, work
+from experiments.benchmark import growth, memory, sizes, work
 from sergan import cyclegan
 from sergan.gan import GanData
 from sergan.state import hypers
@@ -103,6 +103,12 @@ def test_the_optimisers_move_seven_arrays_an_update():
     adam = 7 * (2 * gen + 2 * cls + critic)
     assert work.optimiser_bytes(gan) == 4 * (adam + 3 * gen)
     assert work.optimiser_bytes(replace(gan, ema_decay=0.0)) == 4 * adam
+
+
+def test_what_training_plans_for_a_member_covers_what_its_program_takes(users_programs):
+    size = sizes.size("default").resized(features=200, emotions=2)
+    line = next(memory.figure([size], replace(sizes.FULL, members=4, steps=1)))
+    assert line["members"] == "vmapped" and line["member_mb"] <= line["planned_mb"] <= 1.5 * line["member_mb"]
 
 
 def test_an_exponent_is_that_of_the_power():
