@@ -39,6 +39,7 @@ def get_config(arg: str = "default") -> ml_collections.ConfigDict:
     config.choice.speakers = 0  # every point is shown, none is chosen
     config.distances = True
     config.synthetic_seeds = 1
+    config.dnn.dropout = 0.2  # as in the study
     presets[arg](config)
     return config
 

@@ -20,6 +20,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.gan.seeds = 1
     config.amount = 10.0
     config.synthetic_seeds = 1
+    config.dnn.dropout = 0.2  # as in the study
     if arg == "debug":
         tiny(config)
         config.arms = ("moments",)

@@ -31,6 +31,8 @@ class Bench:
     def task(self, place: int, setting: Setting, real: bool, seed: int) -> Task:
         """A classifier of this fold, which is number `place` of a call, on synthetic rows and `real` ones.
 
+        Whatever there is weighs as much as the real rows alone would.
+
         Raises:
           UserError: fewer synthetic rows than the setting's amount needs.
         """
@@ -41,6 +43,7 @@ class Bench:
         rows, labels, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
         if len(parts) == 2 and setting.real_share:
             weights = np.concatenate(_shared(parts[0][2], parts[1][2], setting.real_share))
+        weights *= len(fold.train_R) / weights.sum()  # or an SVM's C would grow with the amount
         folds.check_rows(fold, study.corpus, rows[rows < len(study.corpus.ids_U)])
         return Task(place, rows, labels, weights, fold.test_R, setting.regularisation, fold.index, seed)
 

@@ -74,7 +74,8 @@ def _uar(
         x_NxD = folds.z_norm(x_RxD).apply(np.concatenate([x_RxD, x_UxD[test_R]]))
         places = np.arange(len(x_NxD))
         train, test = places[: len(label_R)], places[len(label_R) :]
-        task = Task(0, train, label_R, np.ones(len(train)), test, C, 0, seed)
+        weight_R = np.full(len(train), 1 / (1 + copies) if when else 1.0)  # or C would grow with the copies
+        task = Task(0, train, label_R, weight_R, test, C, 0, seed)
         truth.append(label_U[test_R])
         answer = svm.fit_predict(svm.SvmSettings(), [x_NxD], [task], int(label_U.max()) + 1)[0]
         said.append(answer.label_R)

@@ -227,7 +227,7 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
     )
     _check_differences(swept, plan)
     study = Study(config, classes, corpus, source, splits, inner, swept, plan)
-    of_source = any(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)
+    of_source = all(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)  # others go on
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
         if want < 1 or (want > have and of_source):

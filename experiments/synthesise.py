@@ -53,7 +53,7 @@ class Generators:
         generators = _restored(member.gan, self._run, line["group"], line["group_size"])
         gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
         scaler = self._study.view(member).scaler
-        key = rngs.member_key(member.seed, member.fold, member.point)
+        key = rngs.member_key(member.seed, member.fold)
         padded_S = np.pad(rows_N, (0, max(0, len(x_SxD) - len(rows_N))), mode="edge")
         y_KxSxD = np.asarray(_compiled(member.gan)(gen, key, scaler.apply(x_SxD[padded_S])))
         return scaler.invert(y_KxSxD[:, : len(rows_N)])
@@ -146,7 +146,7 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):
         if not count:
             continue
-        rng = np.random.default_rng([member.seed, member.fold, member.point])
+        rng = np.random.default_rng([member.seed, member.fold])
         picks_R = np.sort(rng.permutation(rows_R)[:count])
         y_KxNxD = generators.transfer(member, x_SxD, picks_R)
         frames.append(

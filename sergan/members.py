@@ -111,8 +111,8 @@ def plan(
 
 
 def init(config: GanConfig, group: list[Member]) -> GanState:
-    """Fresh states of a group [M]; each member's key comes from its seed, fold and point."""
-    keys_M = jnp.stack([rngs.member_key(m.seed, m.fold, m.point) for m in group])
+    """Fresh states of a group [M]; each member's key comes from its seed and fold."""
+    keys_M = jnp.stack([rngs.member_key(m.seed, m.fold) for m in group])
     return _compiled_init(config, _placement(len(group), PartitionSpec("member")))(keys_M)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, stdtrit
 
 from sergan.errors import UserError
 
@@ -92,8 +93,9 @@ def uar(truth: Sequence, prediction: Sequence, classes: Sequence) -> float:
 def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) -> pd.DataFrame:
     """The rows of results.csv, one per cell, in the order in which the cells first appear.
 
-    UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are the 2.5th
-    and 97.5th percentiles of a bootstrap over speakers (all rows and seeds of a drawn speaker together).
+    UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are percentiles
+    of a bootstrap over speakers (all rows and seeds of a drawn speaker together), as far out as makes 95 % of
+    a mean of so few: the 0.9th and 99.1st of ten speakers, near the 2.5th and 97.5th of many.
     Rows without an amount are those whose settings, the amount among them, were chosen on inner folds; they
     are compared with the chosen `real`, and where there are any only they are tested.
     `delta_*` is the difference to the arm `real` with the same classifier and normalisation, on the speakers
@@ -108,9 +110,10 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
       seed: of the bootstrap's and the swap test's draws.
     Raises:
       UserError: a column is missing or there are no rows.
-    Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69(3), 2007; Noreen, "Computer-intensive
-      methods for testing hypotheses", 1989; Holm, "A simple sequentially rejective multiple test procedure",
-      Scand. J. Statist. 6, 1979.
+    Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69(3), 2007; Hesterberg, "What teachers
+      should know about the bootstrap", The American Statistician 69(4), 2015 (the percentiles); Noreen,
+      "Computer-intensive methods for testing hypotheses", 1989; Holm, "A simple sequentially rejective
+      multiple test procedure", Scand. J. Statist. 6, 1979.
     """
     classes = classes_of(predictions)
     tallies = _tallies(predictions, classes)
@@ -245,10 +248,8 @@ def _row(
     cell: Cell, tally: _Tally, real: _Tally | None, weight_RxS: np.ndarray, seed: int
 ) -> dict[str, float | str]:
     """One row of the results but for `classes`, its p value not corrected yet."""
-    low, high = _interval(_bootstrap(tally, weight_RxS))
-    wa_low, wa_high = _interval(
-        _bootstrap(_Tally(*(c.sum(axis=2, keepdims=True) for c in tally)), weight_RxS)
-    )
+    low, high = _interval(tally, weight_RxS)
+    wa_low, wa_high = _interval(_Tally(*(c.sum(axis=2, keepdims=True) for c in tally)), weight_RxS)
     pooled = _Tally(tally.hits_SxQxC.sum(axis=0), tally.total_SxQxC.sum(axis=0))
     uar_Q = _recall_mean(*pooled)
     uar_Q = uar_Q[np.isfinite(uar_Q)]
@@ -279,15 +280,13 @@ def _comparison(tally: _Tally, real: _Tally | None, weight_RxS: np.ndarray, seed
     # With equal rows in both arms the difference is a sum over speakers, so a swap flips a speaker's sign.
     share_QxC = _divide(1.0, total_QxC * (total_QxC > 0).sum(axis=1, keepdims=True), empty=0.0)
     effect_S = np.einsum("sqc,qc->s", arm.hits_SxQxC - real.hits_SxQxC, share_QxC) / seeds
-    low, high = _interval(_bootstrap(arm, weight_RxS, real))
+    low, high = _interval(arm, weight_RxS, real)
     p_value = swap_test(effect_S[both_SxQ.any(axis=1)], seed)
     return {"delta_uar": float(effect_S.sum()), "delta_low": low, "delta_high": high, "p_value": p_value}
 
 
 def _bootstrap(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = None) -> np.ndarray:
-    """UAR of each replicate, or its difference to `minus`; NaN for all with fewer than two speakers."""
-    if (tally.total_SxQxC.sum(axis=(1, 2)) > 0).sum() < 2:
-        return np.full(len(weight_RxS), np.nan)
+    """UAR of each replicate, or its difference to `minus`."""
     total_RxQxC = np.tensordot(weight_RxS, tally.total_SxQxC, 1)
     uar_RxQ = _recall_mean(np.tensordot(weight_RxS, tally.hits_SxQxC, 1), total_RxQxC)
     if minus is not None:
@@ -295,12 +294,26 @@ def _bootstrap(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = Non
     return _mean_seeds(uar_RxQ)
 
 
-def _interval(values_R: np.ndarray) -> tuple[float, float]:
-    finite = values_R[np.isfinite(values_R)]  # a replicate may hold only speakers without rows
-    if not len(finite):
+def _interval(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = None) -> tuple[float, float]:
+    """The ends of the interval of UAR, or of its difference to `minus`; NaN with fewer than two speakers."""
+    speakers = int((tally.total_SxQxC.sum(axis=(1, 2)) > 0).sum())
+    if speakers < 2:
         return float("nan"), float("nan")
-    low, high = np.quantile(finite, [0.025, 0.975])
+    values_R = _bootstrap(tally, weight_RxS, minus)
+    finite = values_R[np.isfinite(values_R)]  # a replicate may hold only speakers without rows
+    tail = tail_of(speakers)
+    low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def tail_of(speakers: int) -> float:
+    """The share of bootstrap means of so many that lies outside of a 95 % interval on each side.
+
+    Means of draws spread too little, by (n - 1) / n in their variance, and Student's t asks for more than the
+    normal distribution does. Source: Hesterberg 2015 (expanded percentiles).
+    """
+    reach = stdtrit(speakers - 1, 0.975) * math.sqrt(speakers / (speakers - 1))
+    return float(ndtr(-reach))
 
 
 def _baseline(cell: Cell, tallies: dict[Cell, _Tally]) -> _Tally | None:

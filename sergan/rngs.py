@@ -10,7 +10,7 @@ def stream(key: jax.Array, name: str) -> jax.Array:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def member_key(seed: int, fold: int, point: int) -> jax.Array:
-    """The root key of the member that trains on `fold` with GAN seed `seed` at sweep point `point`."""
-    key = stream(jax.random.key(seed), "member")
-    return jax.random.fold_in(jax.random.fold_in(key, fold), point)
+def member_key(seed: int, fold: int) -> jax.Array:
+    """The root key of a member that trains on `fold` with GAN seed `seed`, the same at all points of a sweep:
+    they differ by what is swept and not by chance."""
+    return jax.random.fold_in(stream(jax.random.key(seed), "member"), fold)

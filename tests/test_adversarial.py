@@ -48,7 +48,7 @@ def test_what_is_generated_of_an_emotion_is_like_it(toy, kind):
     config = config_of(kind)
     state, _ = trained(config, plan[:1], views[:1], source, toy.x_UxD, 600)
     gen = jax.tree.map(lambda leaf: leaf[0], state.ema)
-    key = rngs.member_key(0, 0, 0)
+    key = rngs.member_key(0, 0)
     scaled = np.asarray(adversarial.transfer(config, gen, key, jnp.zeros((200, 6))))
     rows_KxNxD = views[0].scaler.invert(scaled)
     assert rows_KxNxD.shape == (2, 200, 6) and scaled.min() >= 0 and scaled.max() <= 1
@@ -72,7 +72,7 @@ def test_pre_training_makes_real_rows_again(toy, kind):
 def test_rows_depend_on_the_member_and_not_on_what_is_given(toy):
     config = replace(CONFIG, loss="adan")
     gen = adversarial.init(config, jax.random.key(1)).ema
-    one, other = (rngs.member_key(seed, 0, 0) for seed in (0, 1))
+    one, other = (rngs.member_key(seed, 0) for seed in (0, 1))
     zeros, ones = jnp.zeros((5, 6)), jnp.ones((5, 6))
     first = adversarial.transfer(config, gen, one, zeros)
     np.testing.assert_array_equal(first, adversarial.transfer(config, gen, one, ones))

@@ -12,10 +12,10 @@ def words(key):
     return tuple(np.asarray(jax.random.key_data(key)).tolist())
 
 
-def test_every_seed_fold_and_point_has_its_own_key_and_always_the_same():
-    keys = {words(rngs.member_key(*which)) for which in itertools.product(range(3), range(10), range(4))}
-    assert len(keys) == 120
-    assert words(rngs.member_key(1, 2, 3)) == words(rngs.member_key(1, 2, 3))
+def test_every_seed_and_fold_has_its_own_key_and_always_the_same():
+    keys = {words(rngs.member_key(*which)) for which in itertools.product(range(3), range(10))}
+    assert len(keys) == 30
+    assert words(rngs.member_key(1, 2)) == words(rngs.member_key(1, 2))
 
 
 def test_streams_differ_by_name_and_by_the_key_above():

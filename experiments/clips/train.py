@@ -250,7 +250,7 @@ def _whose(member: SoundMember) -> str:
 
 def _key(member: SoundMember) -> jax.Array:
     """A member's key: of its arm, seed and fold, and of its class where it has but one."""
-    key = rngs.stream(rngs.member_key(member.seed, member.fold, 0), member.arm)
+    key = rngs.stream(rngs.member_key(member.seed, member.fold), member.arm)
     return rngs.stream(key, "-".join(member.emotions))
 
 

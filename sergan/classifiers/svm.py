@@ -14,7 +14,7 @@ _GRAM_ROWS = 12_000  # of a problem whose Gram matrix is made: 0.6 GB, and 1.2 G
 
 @dataclass(frozen=True)
 class SvmSettings:
-    """Nothing but C, which comes with the task: scikit-learn's, the same whatever the number of rows."""
+    """Nothing but C, which comes with the task: scikit-learn's, times the weight of a row."""
 
     def __str__(self) -> str:
         return "linear"

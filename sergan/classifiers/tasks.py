@@ -12,7 +12,7 @@ class Task:
     """One classifier to be trained on rows of `problems[problem]`, and what its randomness depends on.
 
     Rows are indices, and may come more than once; `label_R` in 0..C-1 and `weight_R` say what each counts as
-    and how much (mean 1); classes are balanced on top of it. `regularisation` is the SVM's C, the DNN's L2.
+    and how much; classes are balanced on top of it. `regularisation` is the SVM's C, the DNN's L2.
     """
 
     problem: int

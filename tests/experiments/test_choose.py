@@ -49,11 +49,13 @@ def test_a_task_has_as_many_rows_as_its_amount_says_and_real_rows_have_their_sha
     real = task.train_R < len(made.label_U)
     assert real.sum() == 48 and (~real).sum() == 2 * 18  # 0.75 × 48 / 2 of each class
     assert task.weight_R[real].sum() == pytest.approx(0.25 * task.weight_R.sum())
-    assert task.weight_R.mean() == pytest.approx(1)
+    assert task.weight_R.sum() == pytest.approx(48)  # whatever is added
     np.testing.assert_array_equal(task.label_R[real], made.label_U[task.train_R[real]])
     assert (task.problem, task.seed, task.fold) == (3, 7, 0)
     same = rows(made).task(0, setting(0.75, 0.0), real=True, seed=0)
-    assert set(same.weight_R) == {1.0}
+    assert len(set(same.weight_R)) == 1 and same.weight_R.sum() == pytest.approx(48)
+    alone = rows(made).task(0, setting(0.75), real=False, seed=0)
+    assert len(set(alone.weight_R)) == 1 and alone.weight_R.sum() == pytest.approx(48)
 
 
 def test_a_larger_amount_adds_rows_to_those_of_a_smaller_one(made):
@@ -74,7 +76,8 @@ def test_a_mixed_row_counts_for_both_of_its_classes(made):
     for row in set(task.train_R):
         here = task.train_R == row
         weights = dict(zip(task.label_R[here], task.weight_R[here], strict=True))
-        assert sorted(weights.values()) == [0.25, 0.75] and set(weights) == {0, 1}
+        few, many = sorted(weights.values())
+        assert many == pytest.approx(3 * few) and set(weights) == {0, 1}
 
 
 def test_more_sets_than_there_are_rows_are_refused(made):

@@ -180,6 +180,8 @@ def test_arms_that_make_nothing_of_the_source_may_have_more_rows_than_it_has(con
     config.arms = ("smote", "noise")
     assert study.prepare(config).members == []
     config.arms = ("smote", "moments")
+    assert study.prepare(config).members == []  # moments is a hole
+    config.arms = ("moments", "coral")
     refused(config, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019")
 
 
