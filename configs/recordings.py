@@ -56,7 +56,7 @@ def base() -> ml_collections.ConfigDict:
     sound.specgan_steps = 1000
 
     c.adcrnn = adcrnn = ml_collections.ConfigDict()
-    adcrnn.steps = 2500
+    adcrnn.steps = 1250
     adcrnn.batch_size = 16
     adcrnn.learning_rate = 1e-3
     adcrnn.decay = True  # whether the learning rate falls linearly to 0

@@ -38,7 +38,7 @@ def keep(run: Path, out: Path) -> str:
     for path in names:
         (out / path.name).write_bytes(path.read_bytes())
     record = writers.read_json(run / "config.json")
-    kept = {name: record.get(name) for name in RECORD}
+    kept = {name: record.get(name) for name in RECORD} | {"protocol": found.protocol}
     kept["overrides"] = {key: _placeless(value) for key, value in (kept["overrides"] or {}).items()}
     writers.write_json(out / "run.json", kept)
     if (run / "quality.csv").exists():

@@ -22,8 +22,8 @@ def beside(run: Run) -> pd.DataFrame:
     """The papers' rows of every table that the run has something of, with ours, in per cent.
 
     Columns table, arm, classifier, protocol, measure, value, sd and source are the papers'; ours are
-    our_accuracy and our_sd, mean and deviation over folds and seeds as the paper has them, and uar, low and
-    high, pooled over folds. NaN where there is none; without rows for other corpora or classes.
+    our_protocol, our_accuracy and our_sd, mean and deviation over folds and seeds as the paper has them, and
+    uar, low and high, pooled over folds. NaN where there is none; without rows for other corpora or classes.
     """
     published = _everything()
     if run.kind != "recordings" or run.corpus.get("name") != "emodb" or run.predictions is None:
@@ -47,6 +47,7 @@ def _ours(run: Run) -> pd.DataFrame:
     numbers = ["our_accuracy", "our_sd", "uar", "low", "high"]
     ours[numbers] = 100 * ours[numbers].astype(np.float64)
     ours["network"] = ours["classifier"]
+    ours["our_protocol"] = "speaker-dependent" if run.protocol == "clip" else "speaker-independent"
     ours["classifier"] = [_SIZES.sub("", name) for name in ours["classifier"]]
     return ours
 

@@ -279,6 +279,15 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     assert not (tmp_path / "lost" / "predictions.csv").exists()
 
 
+@pytest.mark.parametrize("preset", ["", "losses", "networks", "paper", "paper_losses"])
+def test_every_preset_makes_a_study(preset):
+    config = get_config(preset)
+    config.corpus.root, config.groups = str(ROOT / "tests" / "data" / "emodb"), 2
+    config.corpus.classes = ("anger", "neutral")
+    resolved = study.prepare(config)
+    assert resolved.classifiers and all(settings.steps > 0 for settings in resolved.classifiers.values())
+
+
 def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):
     code, out, err = launch(HDA, "--mode=inspect", "--config.protocol=speaker")
     assert code == 0, err
@@ -315,6 +324,7 @@ def test_without_recordings_the_command_says_where_they_are():
             "config.sound.size: 1000000 is no number that can be used; 1024 is the largest",
         ),
         ("sound.loss", "js", "config.sound.loss: 'js' is none of wgan_gp, wdiv"),
+        ("shifts.hop", 513, "config.shifts.hop=513: at most a quarter of config.shifts.fft=2048"),
         ("sound.precision", "fp16", "config.sound.precision: 'fp16' is none of float32, "),
         ("adcrnn.precision", "fp16", "config.adcrnn.precision: 'fp16' is none of float32, "),
         ("sound.adam_b1", 1.0, "config.sound.adam_b1 must lie between 0 and 1"),

@@ -28,7 +28,7 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
     """
     for name in ("small", "") if effort.compiles else ("tiny",):
         precision = sizes[0].gan.precision
-        config = AdcrnnConfig(classes=7, precision=precision, **nets.SIZES.get(name, {}))
+        config = nets.variant("adcrnn", 7, name, precision=precision)
         config = replace(config, frames=60) if name == "tiny" else config
         settings = AdcrnnSettings(net=config, steps=_STEPS)
         runs = {n: partial(_train, replace(settings, steps=n * _STEPS)) for n in (1, 2)}

@@ -18,7 +18,7 @@ from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
 from sergan.errors import UserError
 from sergan.events import FOLDER, Events
-from sergan.folds import Fold, check_rows
+from sergan.folds import Fold, LeakError, check_rows
 
 NORMALISATION = "train"  # spectrograms are z-normed on the training clips
 
@@ -123,6 +123,8 @@ def _classify(
             fold, made = study.folds[job.fold], make.read(study, run, make.Job(job.arm, job.fold, job.seed))
             parents = np.isin(study.corpus.ids_U, made.lines["parent"].dropna().to_numpy(str))
             check_rows(fold, study.corpus, np.flatnonzero(parents))
+            if not (made.lines["fold"] == job.fold).all():
+                raise LeakError(f"fold {job.fold}: clips that were made for another one")
             label_N = np.array([study.classes.index(emotion) for emotion in made.lines["emotion"]], int)
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))

@@ -167,10 +167,9 @@ def classifiers(config: Any, classes: int) -> dict[str, AdcrnnSettings]:
             )
         if words in named:
             raise UserError(f"config.classifiers names {words!r} twice")
-        size = nets.VARIANTS[found["network"]] | nets.SIZES.get(found["size"], {})
-        size |= {"dropout": spec.dropout, "precision": spec.precision, "attention": not found["without"]}
+        more = {"dropout": spec.dropout, "precision": spec.precision, "attention": not found["without"]}
         named[words] = AdcrnnSettings(
-            net=nets.AdcrnnConfig(classes=classes, **size),
+            net=nets.variant(found["network"], classes, found["size"] or "", **more),
             steps=spec.steps,
             loss=found["loss"],
             center_weight=spec.center_weight,

@@ -139,9 +139,10 @@ def fit_predict(
         first = number * together
         which = first if together == 1 else slice(first, first + together)
         own_tasks = tasks[first : first + together]  # the last program's may be fewer
-        with jax.default_device(devices[0 if on_cpu else number % len(devices)]):
+        device = devices[0 if on_cpu else number % len(devices)]
+        with jax.default_device(device):
             own = jax.tree.map(lambda leaf: leaf[which], data)
-            posterior = _train(settings, together, frames, own, own_tasks, told)
+            posterior = _train(settings, together, jax.device_put(frames, device), own, own_tasks, told)
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))

@@ -1,6 +1,6 @@
 """Networks as pairs of pure functions; the only package that knows flax."""
 
-from sergan.nets.adcrnn import SIZES, VARIANTS, AdcrnnConfig, BatchNet, Output, build_adcrnn
+from sergan.nets.adcrnn import SIZES, VARIANTS, AdcrnnConfig, BatchNet, Output, build_adcrnn, variant
 from sergan.nets.mlp import Net, build, build_heads
 from sergan.nets.sound import SoundNets, SoundPair, build_sound, phase_shuffle
 from sergan.nets.spectral import build_spectral_critic, build_spectral_generator, halvings, spectral_values
@@ -23,4 +23,5 @@ __all__ = [
     "halvings",
     "phase_shuffle",
     "spectral_values",
+    "variant",
 ]

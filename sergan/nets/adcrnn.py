@@ -1,7 +1,7 @@
 """Convolutional-recurrent networks with attention, on 3-D log-Mel segments: ADCRNN, ADRNN, ACRNN."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -73,11 +73,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 VARIANTS["acrnn_2d"] = {**VARIANTS["acrnn_3d"], "channels": 1}
 
-# Fewer maps and units in the same layers: for a CPU, and to see that everything runs.
-SIZES: dict[str, dict[str, Any]] = {
-    "small": {"first": 24, "maps": 48, "linear": 96, "units": 96},
-    "tiny": {"first": 2, "maps": 2, "linear": 4, "units": 4},
-}
+# Shares of a variant's maps and units in the same layers: for a CPU, and to see that everything runs.
+SIZES = {"small": 3 / 16, "tiny": 1 / 128}
+_WIDTHS = ("first", "maps", "linear", "units")
+
+
+def variant(name: str, classes: int, size: str = "", **more: Any) -> AdcrnnConfig:
+    """The network of a name in `VARIANTS`, at the papers' size or at a share of it in `SIZES`."""
+    whole, share = AdcrnnConfig(classes, **VARIANTS[name] | more), SIZES.get(size, 1)
+    return replace(whole, **{width: max(2, round(share * getattr(whole, width))) for width in _WIDTHS})
 
 
 class Output(NamedTuple):

@@ -1,5 +1,6 @@
 """The convolutional-recurrent networks and their parts, against plain loops and JAX's own."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import jax
@@ -212,3 +213,11 @@ def test_without_attention_the_weights_are_equal():
     params, statistics, apply = made(attention=False)
     assert "attention" not in params
     np.testing.assert_allclose(apply(params, statistics, segments())[0].weight_BxT, 1 / 19, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", nets.VARIANTS)
+def test_a_small_network_is_the_same_share_of_every_layer(name):
+    whole, small = nets.variant(name, 7), nets.variant(name, 7, "small")
+    for width in ("first", "maps", "linear", "units"):
+        assert getattr(small, width) == 3 * getattr(whole, width) // 16
+    assert replace(small, first=128, maps=256, linear=whole.linear, units=whole.units) == whole
