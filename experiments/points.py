@@ -56,8 +56,10 @@ def resolve(config: Any) -> list[Point]:
             points.append(point)
         else:
             raise UserError(f"config.sweep: each point names the same keys, not {', '.join(point)} here only")
-    once = {tuple(sorted(point.items())): point for point in reversed(points)}
-    return list(once.values())[::-1] or [{}]
+    once: dict[tuple, Point] = {}
+    for point in points:
+        once.setdefault(tuple(sorted(point.items())), point)
+    return list(once.values()) or [{}]
 
 
 def at(config: Any, point: Point) -> Any:
