@@ -56,10 +56,10 @@ def resolve(config: Any) -> list[Point]:
             points.append(point)
         else:
             raise UserError(f"config.sweep: each point names the same keys, not {', '.join(point)} here only")
-    once: dict[tuple, Point] = {}
-    for point in points:
-        once.setdefault(tuple(sorted(point.items())), point)
-    return list(once.values()) or [{}]
+    firsts: dict[tuple, Point] = {}
+    for each in points:
+        firsts.setdefault(tuple(sorted(each.items())), each)
+    return list(firsts.values()) or [{}]
 
 
 def at(config: Any, point: Point) -> Any:
