@@ -142,7 +142,7 @@ def _choice() -> ml_collections.ConfigDict:
     choice.real_share = (0.5,)
     choice.noise = (0.1, 0.3, 1.0)
     choice.mixup = (0.2, 1.0)
-    choice.C = (1e-3, 1e-2, 1.0)
+    choice.C = (1e-4, 1e-3, 1e-2, 1.0)
     choice.l2 = (1e-3, 1e-2)
     choice.hidden = ((100, 100), (32, 32))
     choice.dropout = (0.2,)
