@@ -322,7 +322,7 @@ def test_inspect_shows_counts_folds_and_members_and_trains_nothing():
     assert "folds: 10, one for each held-out speaker" in out and "40 members of 5 emotions" in out
     code, out, err = launch("--config=configs/emodb_study.py:speaker", "--mode=inspect")
     assert code == 0, err
-    assert "choice: on 45 inner folds, among C (0.001, 0.01, 1.0), amounts (1.0, 3.0, 10.0), " in out
+    assert "choice: on 45 inner folds, among C (0.0001, 0.001, 0.01, 1.0), amounts (1.0, 3.0, 10.0), " in out
     code, out, _ = process("--help")
     assert code == 0 and "--mode=synthesize" in out
 
