@@ -63,7 +63,7 @@ def base() -> ml_collections.ConfigDict:
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps per compiled chunk
     training.save_every = 200
-    training.members_per_group = 0  # 0: as many as the memory holds, on a CPU at most 3 for each device
+    training.members_per_group = 0  # 0: as the memory holds, on a CPU at most 3 for each device
     training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
 
     c.svm = svm = ml_collections.ConfigDict()

@@ -125,7 +125,7 @@ def bench(
 def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
     """Raises UserError for rows that no classifier could multiply with each other."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if not np.isfinite(np.square(y_KxNxD).sum(axis=-1)).all():
+        if not np.isfinite(np.einsum("knd,knd->kn", y_KxNxD, y_KxNxD)).all():
             raise UserError(f"{arm}: training diverged, and the rows are too large to be classified")
 
 

@@ -56,9 +56,9 @@ def resolve(config: Any) -> list[Point]:
             points.append(point)
         else:
             raise UserError(f"config.sweep: each point names the same keys, not {', '.join(point)} here only")
-    firsts: dict[tuple, Point] = {}
+    firsts: dict[str, Point] = {}
     for each in points:
-        firsts.setdefault(tuple(sorted(each.items())), each)
+        firsts.setdefault(repr(sorted(each.items())), each)
     return list(firsts.values()) or [{}]
 
 

@@ -55,15 +55,15 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 if not generators.lacks_memory(error) or size == 1:
                     raise
                 half = members.halved(size)
-                smaller(half)
                 if hosts.count() > 1:  # the others may be in the middle of it
                     raise UserError(
-                        f"{size} members do not fit the memory of {hosts.count()} hosts; the same commands "
-                        f"go on with {half}"
+                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin a new run folder "
+                        f"with --config.training.members_per_group={half}"
                     ) from error
                 generators.drop_states(run, number)
                 print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)
                 size = half
+                smaller(size)
             number, todo = generators.remaining(run, study.members)
             progress(total - _steps(todo))
             if interrupted or interrupts.agreed() or interrupts.agreed():

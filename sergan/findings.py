@@ -196,10 +196,9 @@ def holes(run: Run) -> str:
     """What could not run, with the reason."""
     if not run.holes:
         return ""
-    caption = (
-        "What could not run, so that its arm does not have it; the rest of the arm did run. Two speakers "
-        "held out together are an inner fold, which only the choice misses."
-    )
+    caption = "What could not run, so that its arm does not have it; the rest of the arm did run."
+    if run.kind == "features":
+        caption += " Two speakers held out together are an inner fold, which only the choice misses."
     return page.table(*cells.holes(run.holes), caption, style="wrap")
 
 

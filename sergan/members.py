@@ -229,12 +229,12 @@ def bytes_per_member(config: GanConfig) -> int:
 
 
 def group_length(members: list[Member], at_most: int = 0) -> int:
-    """How long groups are to be: as few as the memory allows, each device with as many members as the others.
+    """How long groups are to be: as long as the memory allows, each device with as many members as the others.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
     but no more than `_CPU_MEMBERS` on each device, and fewer where more would leave a group half empty.
-    Several hosts are taken to be alike, and all of their devices take part. `at_most` above 0 overrides it.
-    Without members it is 0.
+    Several hosts are taken to be alike, and all of their devices take part. `at_most` above 0 overrides
+    the memory. Without members it is 0.
     """
     if not members:
         return 0
@@ -264,13 +264,20 @@ def _free_memory() -> float:
 
 def _available_memory() -> float:
     """Bytes that Linux would give to programs: what is free, and what only keeps files at hand; in a
-    container or a job no more than its limit leaves."""
+    container no more than its limit leaves."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    limit, used = (_CGROUP / name for name in ("memory.max", "memory.current"))
-    limited = limit.exists() and limit.read_text().strip().isdigit()
-    left = float(limit.read_text()) - float(used.read_text()) if limited else math.inf
-    return max(0.0, min(1024 * float(kib), left))
+    return max(0.0, min(1024 * float(kib), _container_memory()))
+
+
+def _container_memory() -> float:
+    """Bytes that the limit of a container (cgroup v2) leaves; without one infinite."""
+    limit, used, kinds = (_CGROUP / f"memory.{name}" for name in ("max", "current", "stat"))
+    if not limit.exists() or not limit.read_text().strip().isdigit():
+        return math.inf
+    held = dict(line.split() for line in kinds.read_text().splitlines()) if kinds.exists() else {}
+    files = float(held.get("inactive_file", 0))  # are given up when programs want their place
+    return float(limit.read_text()) - float(used.read_text()) + files
 
 
 def shard(tree: Any, size: int) -> Any:

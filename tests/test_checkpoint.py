@@ -36,6 +36,14 @@ def test_save_restore_continue_equals_uninterrupted(toy, tmp_path):
     same(straight, resumed)
 
 
+def test_a_state_without_a_moving_average_comes_back_as_it_was(toy, tmp_path):
+    state = members.init(replace(CONFIG, ema_decay=0.0), group(toy)[0])
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(2, state)
+    checkpoints.close()
+    same(Checkpoints(tmp_path).restore(2, state), state)
+
+
 def test_a_run_folder_may_be_relative(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     state = members.init(CONFIG, group(toy)[0])

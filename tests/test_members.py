@@ -112,7 +112,8 @@ def test_the_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatc
     free = members._available_memory()
     assert free > 1e8
     (tmp_path / "memory.current").write_text("70000000\n")
-    for limit, left in (("100000000", 3e7), ("50000000", 0.0), ("max", None)):
+    (tmp_path / "memory.stat").write_text("anon 50000000\ninactive_file 5000000\n")
+    for limit, left in (("100000000", 3.5e7), ("50000000", 0.0), ("max", None)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         found = members._available_memory()
         assert found == left if left is not None else found > 1e8

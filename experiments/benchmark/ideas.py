@@ -13,8 +13,8 @@ from sergan import adam, cyclegan
 from sergan.gan import GanConfig
 
 _OTHERWISE: dict[str, dict[str, Any]] = {
-    "products in bfloat16": {"precision": "bfloat16", "activations": "float32"},
-    "activations in bfloat16": {"precision": "float32", "activations": "bfloat16"},
+    "products in bfloat16": {"precision": "bfloat16"},
+    "activations in bfloat16": {"activations": "bfloat16"},
     "both in bfloat16": {"precision": "bfloat16", "activations": "bfloat16"},
 }
 

@@ -73,7 +73,7 @@ def _shapes(tree: Any) -> Any:
 
 def fitting(size: Size, count: int) -> int:
     """`count`, or as many as training itself would put into a group of them."""
-    return min(count, members.group_length(group(size, count)))
+    return min(count, members.group_length(group(size, 4 * count)))
 
 
 def chips_of(count: int) -> int:

@@ -50,10 +50,10 @@ def check(config: Any) -> None:
     ranges.positive({f"sound.{name}": sound[name] for name in _POSITIVE})
     ranges.positive({f"adcrnn.{name}": adcrnn[name] for name in ("steps", "batch_size", "learning_rate")})
     ranges.positive({f"shifts.{name}": shifts[name] for name in ("samples", "half_steps", "fft", "hop")})
-    if shifts.hop > shifts.fft // 4:
+    if "pitch_shift" in config.arms and shifts.hop > shifts.fft // 4:
         raise UserError(
-            f"config.shifts.hop={shifts.hop}: at most a quarter of config.shifts.fft={shifts.fft}, or there "
-            "are gaps between windows"
+            f"config.shifts.hop={shifts.hop}: at most a quarter of config.shifts.fft={shifts.fft}, or windows "
+            "overlap unevenly"
         )
     ranges.positive({f"training.{name}": training[name] for name in ("log_every", "save_every")})
     ranges.positive({"seeds": config.seeds})

@@ -85,7 +85,7 @@ def test_a_wide_product_says_how_exact_it_is(build, precision, word):
 
 
 @pytest.mark.parametrize("build", BUILD.values(), ids=BUILD)
-def test_a_narrow_product_has_rounded_factors_and_a_float32_sum(build):
+def test_a_narrow_product_has_rounded_factors_and_but_for_convolutions_a_float32_sum(build):
     for line in products_of(*build("bfloat16")):
         *factors, made = re.search(_TYPES, line).groups()
         assert all(kind.endswith("xbf16>") for kind in factors), line
