@@ -57,8 +57,8 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 half = members.halved(size)
                 if hosts.count() > 1:  # the others may be in the middle of it
                     raise UserError(
-                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin a new run folder "
-                        f"with --config.training.members_per_group={half}"
+                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin a new run "
+                        f"folder with --config.training.members_per_group={half}"
                     ) from error
                 generators.drop_states(run, number)
                 print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)

@@ -229,7 +229,7 @@ def bytes_per_member(config: GanConfig) -> int:
 
 
 def group_length(members: list[Member], at_most: int = 0) -> int:
-    """How long groups are to be: as long as the memory allows, each device with as many members as the others.
+    """How long groups are to be: as the memory allows, each device with as many members as the others.
 
     The memory is 80 % of what is free on the accelerators. A CPU takes what half of the free memory holds,
     but no more than `_CPU_MEMBERS` on each device, and fewer where more would leave a group half empty.

@@ -52,8 +52,8 @@ def check(config: Any) -> None:
     ranges.positive({f"shifts.{name}": shifts[name] for name in ("samples", "half_steps", "fft", "hop")})
     if "pitch_shift" in config.arms and shifts.hop > shifts.fft // 4:
         raise UserError(
-            f"config.shifts.hop={shifts.hop}: at most a quarter of config.shifts.fft={shifts.fft}, or windows "
-            "overlap unevenly"
+            f"config.shifts.hop={shifts.hop}: at most a quarter of config.shifts.fft={shifts.fft}, or "
+            "windows overlap unevenly"
         )
     ranges.positive({f"training.{name}": training[name] for name in ("log_every", "save_every")})
     ranges.positive({"seeds": config.seeds})
