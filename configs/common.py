@@ -49,7 +49,6 @@ def base() -> ml_collections.ConfigDict:
     c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of every class for
     # each row of S
     c.curve = ()  # amounts beside the real rows, in place of that one
-    c.real_share = 0.5  # of the weight, where real and synthetic rows train together; 0: as many as they are
     c.noise = 0.3  # of the arm noise, in deviations of a feature
     c.mixup = 0.4  # of the arm mixup, alpha of its Beta distribution
     c.distances = False  # all measures of quality, not only the difference of means
@@ -68,6 +67,9 @@ def base() -> ml_collections.ConfigDict:
 
     c.svm = svm = ml_collections.ConfigDict()
     svm.C = 1e-3
+    svm.real_share = (
+        0.4  # of the weight, where real and synthetic rows train together; 0: as many as they are
+    )
 
     c.dnn = dnn = ml_collections.ConfigDict()
     dnn.hidden = (100, 100)
@@ -76,6 +78,7 @@ def base() -> ml_collections.ConfigDict:
     dnn.learning_rate = 1e-3
     dnn.batch_size = 64
     dnn.steps = 200
+    dnn.real_share = 0.5  # as the SVM's
     c.dnn_alone = ml_collections.ConfigDict()  # keys of dnn that differ without the real rows
     c.dnn_both = ml_collections.ConfigDict()  # and with real and synthetic rows
     return c

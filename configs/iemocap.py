@@ -60,7 +60,7 @@ def _bao(config: ml_collections.ConfigDict, across: bool) -> None:
     config.choice.amounts = ()
     config.amount = 0.0  # all of S
     config.curve = ()
-    config.real_share = 0.0  # every row counts once
+    config.svm.real_share = config.dnn.real_share = 0.0  # every row counts once
     config.dnn.dropout = 0.2
     config.dnn.l2 = 0.0
     config.dnn.learning_rate = 1e-5

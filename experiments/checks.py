@@ -93,7 +93,8 @@ def _check_ranges(config: Any) -> None:
         "target.dev_share": config.target.dev_share,
     } | _several(config, "curve", "choice.amounts", "choice.mixup", "choice.C", "choice.steps")
     shares = {
-        "real_share": config.real_share,
+        "svm.real_share": config.svm.real_share,
+        "dnn.real_share": config.dnn.real_share,
         "target.dev_share": config.target.dev_share,
         "gan.dropout": config.gan.dropout,
         "gan.ema_decay": config.gan.ema_decay,

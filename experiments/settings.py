@@ -47,11 +47,11 @@ def fixed(
     """
     strength = config[arm] if arm in STRENGTHS else 0.0
     if classifier == "svm":
-        return Setting(point, amount, strength, config.real_share, config.svm.C, SvmSettings())
+        return Setting(point, amount, strength, config.svm.real_share, config.svm.C, SvmSettings())
     others = {} if arm == "real" else config.dnn_alone if alone else config.dnn_both
     spec = dict(config.dnn) | dict(others)
-    l2, hidden = spec.pop("l2"), tuple(spec.pop("hidden"))
-    return Setting(point, amount, strength, config.real_share, l2, DnnSettings(hidden=hidden, **spec))
+    share, l2, hidden = spec.pop("real_share"), spec.pop("l2"), tuple(spec.pop("hidden"))
+    return Setting(point, amount, strength, share, l2, DnnSettings(hidden=hidden, **spec))
 
 
 def grid(config: Any, arm: str, classifier: str, points: Sequence[int] = (0,)) -> list[Setting]:

@@ -194,7 +194,7 @@ def test_a_sweep_of_a_study_without_cyclegans_is_refused():
         (
             "a.py",
             "import ml_collections\nget_config = ml_collections.ConfigDict",
-            "a.py: config.amount, config.arms, config.choice and 24 more are missing",
+            "a.py: config.amount, config.arms, config.choice and 23 more are missing",
         ),
     ],
 )

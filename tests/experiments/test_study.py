@@ -97,7 +97,7 @@ def refused(config, match):
         ("choice.hidden", ((100, 0),), r"config.choice.hidden\[0\] are widths"),
         ("amount", 0.001, "config.amount=0.001 needs 0 synthetic rows per class"),
         ("training.members_per_group", -1, "config.training.members_per_group must be 0 or more"),
-        ("real_share", 1.0, "config.real_share must lie between 0 and 1"),
+        ("svm.real_share", 1.0, "config.svm.real_share must lie between 0 and 1"),
         ("amount", 20.0, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019"),
         ("corpus.classes", ("anger", "sadnes"), "no row has the emotion 'sadnes'; there are anger, boredom"),
         ("corpus.classes", ("anger",), r"2 to 16 different emotions, not 1 \(anger\)"),
