@@ -1,6 +1,6 @@
 """CycleGANs with Wasserstein divergence on EMO-DB (Shilandari et al. 2022; Bao et al. 2019).
 
-python launch.py --config=configs/emodb_wdiv.py             about 11 min on two CPU cores
+python launch.py --config=configs/emodb_wdiv.py             about 12 min on two CPU cores
 python launch.py --config=configs/emodb_wdiv.py:debug       about a minute, this study at debug size
 python launch.py --config=configs/emodb_wdiv.py:paper       Shilandari's sizes and schedule; an accelerator
 python launch.py --config=configs/emodb_wdiv.py:bao         Bao's sizes, schedule and loss; an accelerator
