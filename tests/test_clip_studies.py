@@ -282,7 +282,7 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
 @pytest.mark.parametrize("preset", ["", "losses", "networks", "paper", "paper_losses"])
 def test_every_preset_makes_a_study(preset):
     config = get_config(preset)
-    config.corpus.root, config.groups = str(ROOT / "tests" / "data" / "emodb"), 2
+    config.corpus.root, config.groups = str(ROOT / "tests" / "data" / "emodb"), 3
     config.corpus.classes = ("anger", "neutral")
     resolved = study.prepare(config)
     assert resolved.classifiers and all(settings.steps > 0 for settings in resolved.classifiers.values())
