@@ -55,7 +55,7 @@ def test_what_is_generated_of_an_emotion_is_like_it(toy, kind):
     means = np.stack([toy.x_UxD[rows].mean(axis=0) for rows in views[0].target_KxR])
     distance = np.linalg.norm(rows_KxNxD[:, :, None] - means[None, None], axis=-1)
     own = (distance.argmin(axis=2) == np.arange(2)[:, None]).mean()
-    assert own > (0.5 if kind == "sahu_gan" else 0.85)  # nothing tells a plain GAN which emotion is which
+    assert own > (0.5 if kind == "sahu_gan" else 0.7)  # nothing tells a plain GAN which emotion is which
     assert rows_KxNxD.std(axis=1).min() > 0.05  # and they are not all the same
 
 
