@@ -67,9 +67,7 @@ def base() -> ml_collections.ConfigDict:
 
     c.svm = svm = ml_collections.ConfigDict()
     svm.C = 1e-3
-    svm.real_share = (
-        0.4  # of the weight, where real and synthetic rows train together; 0: as many as they are
-    )
+    svm.real_share = 0.4  # of the weight, where synthetic rows train, too; 0: as many as they are
 
     c.dnn = dnn = ml_collections.ConfigDict()
     dnn.hidden = (100, 100)
