@@ -43,7 +43,7 @@ def dispatch(command: str) -> str:
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
-        return run.report([epath.Path(part) for part in WORKDIR.value.split(",")], OUT.value)
+        return run.report(WORKDIR.value, OUT.value)
     if not OUT.value:
         raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz, a new folder)")
     return run.synthesize(epath.Path(WORKDIR.value), epath.Path(OUT.value), PER_CLASS.value, SOURCE.value)

@@ -109,7 +109,7 @@ class _Part:
                         seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
                     except UserError as error:
-                        self._holes.add(fold, setting.amount, error)
+                        self._holes.add(fold, setting.amount or self._study.amount, error)
         if not asked:
             return pd.DataFrame()
         said = answers(classifier, benches.made, [(setting, task) for _, setting, task in asked])

@@ -32,7 +32,12 @@ class Holes:
 
 
 def gather(run: epath.Path) -> None:
-    """Writes holes.jsonl from all parts; none where nothing is missing."""
-    lines = [line for path in sorted(run.glob("*/*.holes.jsonl")) for line in writers.read_lines(path)]
-    if lines:
-        writers.write_lines(run / "holes.jsonl", lines)
+    """Writes holes.jsonl from all parts, and what it said of folders with parts that are gone, since their
+    tables were whole; none where nothing is missing."""
+    path = run / "holes.jsonl"
+    before = writers.read_lines(path, {"part?": str})
+    lines = [line for line in before if not (run / line.get("part", "predictions")).exists()]
+    for part in sorted(run.glob("*/*.holes.jsonl")):
+        lines += [{"part": part.parent.name} | line for line in writers.read_lines(part)]
+    if lines or path.exists():
+        writers.write_lines(path, lines)

@@ -159,6 +159,6 @@ def leave(code: int) -> int:
     return code
 
 
-def progress(stage: str, total: int) -> writers.Progress:
-    """The first process's progress on the terminal; the others are silent."""
-    return writers.Progress(stage, total, stream=None if first() else open(os.devnull, "w"))
+def progress(stage: str, total: int, done: int = 0) -> writers.Progress:
+    """The first process's progress on the terminal, from what was `done` before; the others are silent."""
+    return writers.Progress(stage, total, done, stream=None if first() else open(os.devnull, "w"))

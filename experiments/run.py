@@ -231,7 +231,7 @@ def _completed(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
 def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:
     """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
     from experiments import study, synthesise
-    from sergan import card, inputs, synthesis
+    from sergan import card, synthesis
     from sergan.run_folder import Run
 
     config, _ = open_run(workdir)
@@ -245,9 +245,11 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     synthesis.check_ending(out)
     resolved = study.restore(config, workdir)
     table = resolved.source
+    if source == "corpus":
+        raise UserError("--source=corpus: name other speech; the run's own source needs no --source")
     if source:
         with writers.Progress("features", 1) as progress:
-            table = inputs.source_table(source, resolved.corpus, study.extraction(config, progress))
+            table = resolved.other_speech(source, study.extraction(config, progress))
     rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
     command = f"python launch.py --mode=synthesize --workdir={workdir.name} --out={out.name}"
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
@@ -269,13 +271,15 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         return look(config)
 
 
-def report(workdirs: list[epath.Path], out: str) -> str:
+def report(names: str, out: str) -> str:
     """Writes the report of a run folder anew, finished or not; of several the page that compares them.
 
-    `out` is the folder of that page, the first run folder if empty.
+    `names` are folders with commas between them, or one whose name has commas, as that of a sweep. `out` is
+    the folder of that page, the first run folder if empty.
     """
     from sergan import report
 
+    workdirs = [epath.Path(name) for name in ([names] if epath.Path(names).exists() else names.split(","))]
     several = len(workdirs) > 1
     if out and not several:
         raise UserError(f"--out={out}: is for several run folders; the report of one is written into it")

@@ -13,7 +13,7 @@ from experiments.checks import check
 from experiments.classes import chosen_classes
 from experiments.points import Point
 from sergan import adversarial, augment, features, folds, inputs, logmel, mapping, members
-from sergan.corpora import CORPORA, tables
+from sergan.corpora import CORPORA, tables, texts
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction
@@ -30,7 +30,8 @@ class Study:
 
     `corpus` holds the rows of `classes` only, `source` the unlabelled rows S; `inner` are the folds on which
     settings are chosen, none where nothing is; `points` are the sweep's, one empty point without a sweep;
-    `members` are all CycleGANs that are to be trained.
+    `members` are all CycleGANs that are to be trained; `unused` are the corpora's other rows, as those of
+    other emotions.
     """
 
     config: Any
@@ -41,6 +42,7 @@ class Study:
     inner: list[Fold]
     points: list[Point]
     members: list[Member]
+    unused: FeatureTable
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -72,6 +74,10 @@ class Study:
             name: (folds.normalised(self.corpus, name), self.normalised_source(self.source, name))
             for name in self.config.normalisations
         }
+
+    def other_speech(self, name: str, settings: Extraction) -> FeatureTable:
+        """Unlabelled rows in the place of S, of which those of the corpora's speakers are known as such."""
+        return _other_speech(self.config, name, tables.stacked(self.corpus, self.unused), settings)
 
     def normalised_source(self, source: FeatureTable, normalisation: str) -> np.ndarray:
         """Rows of the source as a normalisation has them, or of other speech in its place."""
@@ -114,7 +120,9 @@ def prepare(config: Any, progress: Any = None) -> Study:
     settings = extraction(config, progress)
     everything, own = corpora(config, settings)
     corpus = labelled(config, own)
-    return assemble(config, corpus, source_of(config, everything, own, settings))
+    unused_R = np.flatnonzero(~np.isin(everything.ids_U, corpus.ids_U))
+    source = source_of(config, everything, own, settings)
+    return assemble(config, corpus, source, everything.select(unused_R))
 
 
 def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTable]:
@@ -146,7 +154,18 @@ def source_of(config: Any, everything: FeatureTable, own: FeatureTable, settings
     """The unlabelled rows S, for what `corpora` gives."""
     if config.source == "corpus":
         return own.unlabelled()
-    return inputs.source_table(config.source, everything, settings)
+    return _other_speech(config, config.source, everything, settings)
+
+
+def _other_speech(config: Any, name: str, everything: FeatureTable, settings: Extraction) -> FeatureTable:
+    """Unlabelled rows that are not asked for as the corpus's own. Across corpora, whose speakers are
+    "corpus/speaker", one of a table is known by the own name, too."""
+    source = inputs.source_table(name, everything, settings)
+    if config.protocol != "across":
+        return source
+    prefixes = tuple(f"{spec.name}/" for spec in (config.corpus, config.target) if spec.table)
+    known = {who.partition("/")[2]: who for who in everything.speakers_U.tolist() if who.startswith(prefixes)}
+    return replace(source, speakers_U=np.array([known.get(who, who) for who in source.speakers_U.tolist()]))
 
 
 def _foresee(config: Any, labels: FeatureTable) -> None:
@@ -191,7 +210,9 @@ def restore(config: Any, run: epath.Path) -> Study:
     Raises:
       UserError: the rows are damaged.
     """
-    return assemble(config, _kept(run / "features.parquet"), _kept(run / "source.parquet"))
+    unused = run / "unused.parquet"
+    kept = _kept(run / "features.parquet"), _kept(run / "source.parquet")
+    return assemble(config, *kept, _kept(unused) if unused.exists() else None)
 
 
 def _kept(path: epath.Path) -> FeatureTable:
@@ -204,12 +225,18 @@ def _kept(path: epath.Path) -> FeatureTable:
 
 def keep(study: Study, run: epath.Path) -> None:
     """Writes the rows into the run folder."""
+    if len(study.unused.ids_U):
+        tables.write(study.unused, run / "unused.parquet")
     tables.write(study.source, run / "source.parquet")
     tables.write(study.corpus, run / "features.parquet")
 
 
-def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
+def assemble(
+    config: Any, corpus: FeatureTable, source: FeatureTable, unused: FeatureTable | None = None
+) -> Study:
     """Folds, network sizes and members for given rows."""
+    if len(corpus.names_D) < 2:
+        raise UserError(f"the corpus has one feature, {corpus.names_D[0]}; a study needs 2 or more")
     classes = _classes(config, corpus)
     splits = _splits(config, corpus, source, classes)
     swept = points.resolve(config)
@@ -226,7 +253,8 @@ def assemble(config: Any, corpus: FeatureTable, source: FeatureTable) -> Study:
         list(zip(programs, hypers, strict=True)),
     )
     _check_differences(swept, plan)
-    study = Study(config, classes, corpus, source, splits, inner, swept, plan)
+    unused = corpus.select(np.arange(0)) if unused is None else unused
+    study = Study(config, classes, corpus, source, splits, inner, swept, plan, unused)
     of_source = all(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)  # others go on
     for fold in splits:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
@@ -260,9 +288,7 @@ def _splits(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tu
             f"config.protocol={config.protocol}: config.source={config.source} has the corpus's speakers, "
             "and what they say there is not known"
         )
-    text = CORPORA[config.corpus.name].text
-    assert text is not None  # see checks.check
-    return folds.speaker_and_text(corpus, np.array([text(clip) for clip in corpus.ids_U]), classes)
+    return folds.speaker_and_text(corpus, texts(config.corpus.name, corpus.ids_U), classes)
 
 
 def _sessions(config: Any, corpus: FeatureTable) -> np.ndarray:

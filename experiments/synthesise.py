@@ -11,7 +11,7 @@ from etils import epath
 from experiments import hosts
 from experiments.study import Study, check_speakers
 from experiments.train import restore_generators
-from sergan import folds, rngs, synthesis, writers
+from sergan import adversarial, folds, rngs, synthesis, writers
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import LOSSES, GanConfig
@@ -113,7 +113,7 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
 
     The rows are spread evenly over the folds' members of one arm ("wdiv", else "gan", else the last trained)
     and the first normalisation and point, those that diverged left out; within a member they come from
-    different rows of `source`, none of the fold's held-out speaker.
+    different rows of `source`, none of the fold's held-out speaker, or of an arm that needs none from noise.
 
     Raises:
       UserError: an unfinished training, or more rows than members × rows of `source`.
@@ -133,6 +133,8 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
         [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))] if sound else []
     )
     may_M = [folds.source_rows(study.fold(member.fold), source) for member in sound]
+    if wanted and wanted[0].loss in adversarial.KINDS:  # rows from noise, as many as are wanted
+        may_M = [np.resize(np.arange(len(source.ids_U)), max(1, per_class))] * len(sound)
     fewest = min((len(rows_R) for rows_R in may_M), default=0)
     if not count_M or per_class < 1 or max(count_M) > fewest:
         raise UserError(

@@ -33,13 +33,15 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     """
     total = _steps(study.members)
     generators.drop_damaged_ones(run)
+    if hosts.first():
+        member_log.drop_cut_line(run)
     logged = {line["member"] for line in writers.read_lines(run / "metrics.jsonl", {"member": int})}
+    number, todo = generators.remaining(run, study.members)
     with (
         Interrupts() as interrupts,
-        hosts.progress("CycleGANs", total) as progress,
+        hosts.progress("CycleGANs", total, total - _steps(todo)) as progress,
         Trace(run / "profile", profile if hosts.first() else 0) as trace,
     ):
-        number, todo = generators.remaining(run, study.members)
         while todo:
             group = members.groups(todo, size)[0]
             interrupted = False

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from sergan import cells, comparison, data, page, sweep
+from sergan import adversarial, cells, comparison, data, page, sweep
 from sergan.run_folder import Run
 
 # Of what the rows are derived from, by the first part of an id or the name of a source.
@@ -39,8 +39,8 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
         f"listened to. Written by `{command}`.",
         "## Rows",
         _table(counts),
-        f"Each was made by the generator of its emotion (`{arm}`) from a row of “{source}”; its columns say "
-        f"from which one, by which member, fold, seed and step. Normalisation: {_NORMALISED[normalisation]}",
+        f"{_origin(arm, source)} Its columns say by which member, fold, seed and step. Normalisation: "
+        f"{_NORMALISED[normalisation]}",
         "## What the generators were trained on",
         _trained_on(run, rows),
         "## Settings",
@@ -53,6 +53,15 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
         _LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _origin(arm: str, source: str) -> str:
+    """What a row was made of."""
+    if arm in adversarial.KINDS:
+        return f"Each was made by the one generator (`{arm}`) from noise that stands for its emotion."
+    return (
+        f"Each was made by the generator of its emotion (`{arm}`) from a row of “{source}”, which it names."
+    )
 
 
 def licences(run: Run, rows: pd.DataFrame) -> list[str]:

@@ -106,12 +106,10 @@ def side_by_side(files: Sequence[RowsFile], wanted: Sequence[str] = ("gan", "wdi
 def _training(run: Run, table: "FeatureTable", frame: pd.DataFrame) -> np.ndarray:
     """Rows that the member behind a frame of synthetic rows trained on."""
     from sergan import folds
-    from sergan.corpora import CORPORA
+    from sergan.corpora import texts
 
     if run.protocol == "speaker_text":
-        text = CORPORA[run.corpus["name"]].text
-        assert text is not None  # or there would be no such run
-        texts_U, classes = np.array([text(clip) for clip in table.ids_U.tolist()]), set(table.emotions_U)
+        texts_U, classes = texts(run.corpus["name"], table.ids_U), set(table.emotions_U)
         return folds.speaker_and_text(table, texts_U, tuple(classes))[int(frame["fold"].iloc[0])].train_R
     return np.flatnonzero(~np.isin(table.speakers_U, list(run.held_out(_member(frame)))))
 

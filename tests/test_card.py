@@ -63,6 +63,12 @@ def test_the_licence_of_everything_that_the_rows_come_from(tmp_path, name, origi
         assert words in line
 
 
+def test_rows_made_from_noise_name_no_row_that_they_are_from(folder):
+    made = rows(origin="noise").assign(arm="sahu_cgan")
+    text = card.text(Run(epath.Path(folder)), made, 40, "speech", "python launch.py")
+    assert "by the one generator (`sahu_cgan`) from noise" in text and "“speech”" not in text
+
+
 def test_before_anything_was_measured_the_card_says_so(tmp_path):
     write_json(tmp_path / "config.json", record())
     text = card.text(Run(epath.Path(tmp_path)), rows(), 40, "speech", "python launch.py")

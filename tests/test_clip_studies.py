@@ -112,6 +112,7 @@ def test_a_run_goes_on_with_the_clips_that_it_began_with(run, tmp_path):
     count = (clips.emotion == "anger").sum()
     said = refused(HDA, f"--workdir={place}")
     assert f"other clips: {count} of 16 are gone or changed, {count} are new; name another folder" in said
+    assert "other clips" in refused("--mode=synthesize", f"--workdir={place}", f"--out={tmp_path / 'more'}")
 
 
 def test_a_clip_made_of_one_that_is_predicted_does_not_train(run, tmp_path):

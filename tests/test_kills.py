@@ -1,5 +1,7 @@
 """A run that is killed again and again, saves among the moments, ends as one that never was."""
 
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -13,13 +15,14 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
+import launch as program
 from experiments import study
 from experiments.run import open_run
 from experiments.train import restore_generators
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
-SAVING = ("checkpoints/**/*.orbax-checkpoint-tmp*", "*.partial")  # what a save under way looks like
+SAVING = (".orbax-checkpoint-tmp", ".partial")  # what a save under way is called
 
 
 def command(folder, run):
@@ -29,7 +32,7 @@ def command(folder, run):
         "source": folder / "source.parquet",
         "corpus.classes": "()",
         "normalisations": "('train',)",
-        "gan.epochs": 140,
+        "gan.epochs": 80,
         "training.log_every": 2,
         "training.save_every": 2,
         "training.members_per_group": 2,
@@ -40,8 +43,27 @@ def command(folder, run):
 
 
 def saving(run):
-    """What saves have begun and not ended."""
-    return {path for name in SAVING for path in run.glob(name)}
+    """What saves have begun and not ended; unlike glob, os.walk is content with folders that vanish."""
+    places = ((place, name) for place, *parts in os.walk(run) for names in parts for name in names)
+    return {os.path.join(place, name) for place, name in places if any(part in name for part in SAVING)}
+
+
+def launch(argv, said):
+    """The command in a process that has imported it, its words in a file."""
+    with open(said, "a") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+        sys.argv = argv  # where the flags of a config look
+        sys.exit(program.main(argv))
+
+
+def begun(folder, run):
+    """A process with the command, forked from one that has done all imports and nothing else."""
+    servers = multiprocessing.get_context("forkserver")
+    servers.set_forkserver_preload([__name__])
+    process = servers.Process(target=launch, args=(command(folder, run)[1:], f"{run}.txt"))
+    process.start()
+    return process
 
 
 def kill_once(folder, run, rng, number):
@@ -50,17 +72,14 @@ def kill_once(folder, run, rng, number):
     Returns whether it came too late, and whether it cut off a save.
     """
     before = saving(run)  # of the kill before, until their group is trained again
-    process = subprocess.Popen(
-        command(folder, run), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    time.sleep(rng.uniform(3.5, 6.0))
-    while number % 2 and process.poll() is None and not saving(run) - before:
+    process = begun(folder, run)
+    process.join(rng.uniform(0.4, 2.0))
+    while number % 2 and process.is_alive() and not saving(run) - before:
         time.sleep(0.002)
-    ended = process.poll() is not None
-    process.send_signal(signal.SIGKILL)
-    said = process.stderr.read().decode()
-    assert process.wait() in (-signal.SIGKILL, 0), said
-    return ended, bool(saving(run) - before)
+    process.kill()
+    process.join()
+    assert process.exitcode in (-signal.SIGKILL, 0), Path(f"{run}.txt").read_text()
+    return process.exitcode == 0, bool(saving(run) - before)
 
 
 def kill_often(folder, run, seed):
@@ -82,7 +101,7 @@ def test_twenty_kills_change_nothing(toy_folder):
     assert cut >= KILLS // 4, "hardly a kill cut off a save"
     for run in runs:
         assert_same(run, straight)
-        assert not [*run.rglob("*.partial"), *run.rglob("*.orbax-checkpoint-tmp*")]
+        assert not saving(run)
 
 
 def assert_same(run, straight):

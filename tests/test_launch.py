@@ -294,6 +294,13 @@ def test_the_report_can_be_made_again(run, undrawn):
     assert (run / "report.html").read_text().count("<img") > 4
 
 
+def test_the_folder_of_a_sweep_may_have_commas_in_its_name(run, tmp_path, undrawn):
+    folder = shutil.copytree(run, tmp_path / "emodb_wdiv-sweep=lambda_cyc=0.5,1")
+    (folder / "report.html").unlink()
+    code, _, err = launch("--mode=report", f"--workdir={folder}")
+    assert code == 0 and (folder / "report.html").exists(), err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -30,6 +30,7 @@ def synthesize(config: Any, run: epath.Path, out: epath.Path, per_class: int) ->
     if per_class < 1:
         raise UserError(f"--per_class={per_class}: 1 or more")
     resolved = study.prepare(config)
+    study.keep_clips(run, resolved)
     kinds = [arm for arm in resolved.arms if arm in KINDS]
     if not kinds:
         raise UserError(f"{run}: no GAN was trained in this run; its arms are {', '.join(resolved.arms)}")

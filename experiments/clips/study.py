@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from etils import epath
 
 from experiments import ranges
 from experiments.classes import chosen_classes
 from experiments.clips.checks import check
-from sergan import clips, folds, inputs, mapping, nets, shifts
+from sergan import clips, folds, inputs, mapping, nets, shifts, writers
 from sergan.classifiers.adcrnn import LOSSES, AdcrnnSettings
 from sergan.corpora import CORPORA, audformat, clip_table, prepared
 from sergan.corpora.recordings import Recording
@@ -245,3 +247,23 @@ def gan_config(config: Any, kind: str, classes: int) -> SoundConfig:
         steps=steps,
         precision=sound.precision,
     )
+
+
+def keep_clips(run: epath.Path, resolved: Study) -> None:
+    """Writes clips.csv, which clips the run is of: GANs, made clips and predictions are of folds of these.
+
+    Raises:
+      UserError: it is there, and was written of others.
+    """
+    corpus, path = resolved.corpus, run / "clips.csv"
+    columns = {"clip": corpus.ids_U, "speaker": corpus.speakers_U, "emotion": corpus.emotions_U}
+    clips = pd.DataFrame(columns).assign(samples=[len(x_T) for x_T in resolved.clips]).astype(str)
+    if not path.exists():
+        writers.write_frame(path, clips)
+    kept = writers.read_frame(path, list(clips)).fillna("")
+    if kept.to_numpy().tolist() != clips.to_numpy().tolist():
+        old, new = (set(map(tuple, frame.to_numpy().tolist())) for frame in (kept, clips))
+        raise UserError(
+            f"{path}: the run began with other clips: {len(old - new)} of {len(kept)} are gone or changed, "
+            f"{len(new - old)} are new; name another folder with --workdir"
+        )

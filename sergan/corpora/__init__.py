@@ -1,11 +1,14 @@
 """Corpora as distributed: a new one is a file of its own and one line here."""
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
+
+import numpy as np
 
 from sergan.corpora import audformat, crema_d, emodb, iemocap, msp_improv, ravdess, tedlium
 from sergan.corpora.recordings import Recording
+from sergan.errors import UserError
 
 
 class Corpus(NamedTuple):
@@ -33,3 +36,24 @@ CORPORA = {
     "audformat": Corpus(audformat.read, lambda recordings: [], None),
     "tedlium": Corpus(tedlium.read, tedlium.differences, None, labelled=False),
 }
+
+
+def texts(corpus: str, clips_U: np.ndarray) -> np.ndarray:
+    """The text that each clip of a corpus speaks, by its id or the name of its file.
+
+    Raises:
+      UserError: a clip that is not called as the corpus calls its own.
+    """
+    text_of = CORPORA[corpus].text
+    assert text_of is not None
+
+    def text(clip: str) -> str:
+        try:
+            found = text_of(PurePath(clip).stem)
+        except IndexError:
+            found = ""
+        if not found:
+            raise UserError(f"{clip!r} is not called as {corpus} calls its clips, so its text is unknown")
+        return found
+
+    return np.array([text(clip) for clip in clips_U.tolist()])

@@ -1,7 +1,7 @@
 """IEMOCAP (Busso et al., LREC 2008) as distributed: 10039 clips of dialogs, 10 speakers in 5 sessions."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sergan.corpora import published
 from sergan.corpora.recordings import (
@@ -159,8 +159,17 @@ def text(clip: str) -> str:
 
 def part(clip: str) -> str:
     """Whether the scene of a clip is "improvised" or "scripted": "iemocap/Ses01F_impro01_F000" ->
-    "improvised"."""
-    return "improvised" if text(clip).startswith("impro") else "scripted"
+    "improvised".
+
+    Raises:
+      UserError: a name that is not of a clip of IEMOCAP.
+    """
+    scene = text(PurePath(clip).stem)
+    if not scene:
+        raise UserError(
+            f"{clip!r} is no clip of IEMOCAP like iemocap/Ses01F_impro01_F000, so its part is unknown"
+        )
+    return "improvised" if scene.startswith("impro") else "scripted"
 
 
 def differences(recordings: list[Recording]) -> list[str]:

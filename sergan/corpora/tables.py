@@ -81,7 +81,14 @@ def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     same = [str(name) for name, x_D in zip(second.ids_U, second.x_UxD, strict=True) if x_D.tobytes() in rows]
     if same:
         raise UserError(f"{len(same)} recordings are in both corpora ({listed(same)})")
-    joined = replace(
+    joined = stacked(first, second)
+    check_labels(joined, "both corpora")
+    return joined
+
+
+def stacked(first: FeatureTable, second: FeatureTable) -> FeatureTable:
+    """The rows of both tables, of which nothing is checked, without their sessions."""
+    return replace(
         first,
         x_UxD=np.concatenate([first.x_UxD, second.x_UxD]),
         ids_U=np.concatenate([first.ids_U, second.ids_U]),
@@ -89,8 +96,6 @@ def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
         emotions_U=np.concatenate([first.emotions_U, second.emotions_U]),
         sessions_U=None,
     )
-    check_labels(joined, "both corpora")
-    return joined
 
 
 def check(table: FeatureTable, where: object) -> None:

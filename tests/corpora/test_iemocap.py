@@ -8,7 +8,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sergan.corpora import CORPORA, iemocap
+from sergan.corpora import CORPORA, iemocap, texts
 from sergan.corpora.recordings import Recording, read_audio
 from sergan.errors import UserError
 from tests.fuzzing import fuzzed
@@ -245,7 +245,16 @@ def test_any_text_gives_labels_or_a_user_error(text):
 )
 def test_text_and_part(turn, text, part):
     assert CORPORA["iemocap"].text(f"iemocap/{turn}") == text
-    assert iemocap.part(f"iemocap/{turn}") == part
+    assert iemocap.part(f"iemocap/{turn}") == iemocap.part(f"clips/{turn}.wav") == part
+
+
+def test_a_clip_of_another_name_has_no_part_and_no_text():
+    with pytest.raises(UserError, match=r"'clips/one\.wav' is no clip of IEMOCAP like"):
+        iemocap.part("clips/one.wav")
+    for corpus in ("iemocap", "crema_d", "ravdess", "msp_improv", "emodb"):
+        with pytest.raises(UserError, match=rf"'x/1\.wav' is not called as {corpus} calls its clips"):
+            texts(corpus, np.array(["x/1.wav"]))
+    assert texts("ravdess", np.array(["my/03-01-05-01-02-01-12.wav"])).tolist() == ["02"]
 
 
 def test_session():

@@ -243,6 +243,29 @@ def test_holes_are_noted_once(made, tmp_path):
     assert len(writers.read_lines(tmp_path / "holes.jsonl")) == 1
 
 
+def test_holes_of_tables_that_are_whole_stay_when_another_is_made_anew(made, tmp_path):
+    run, reasons = epath.Path(tmp_path), {"predictions": "of an outer fold", "choice": "of an inner fold"}
+
+    def found(name, reason):
+        holes = Holes("train", "smote")
+        holes.add(made.folds[0], 1.0, UserError(reason))
+        (run / name).mkdir()
+        holes.write(run / name / "train_smote.parquet")
+
+    for name, reason in reasons.items():
+        found(name, reason)
+    gather(run)
+    for name in reasons:
+        (run / name).rmtree()
+    found("choice", "of an inner fold, and differently")
+    gather(run)
+    lines = [(line["part"], line["reason"]) for line in writers.read_lines(run / "holes.jsonl")]
+    assert lines == [
+        ("predictions", "of an outer fold"),
+        ("choice", "of an inner fold, and differently"),
+    ]
+
+
 def test_an_arm_that_can_run_nowhere_is_all_holes_and_the_others_go_on(made, tmp_path):
     """One row of a class from each speaker: SMOTE's neighbours need six."""
     few = np.concatenate([np.arange(start, start + 1) for start in range(0, len(made.label_U), 8)])

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from etils import epath
 
-from configs import emodb_study
+from configs import emodb_ablations, emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
 from experiments import run, settings, study
@@ -460,6 +460,50 @@ def test_rows_kept_in_a_run_folder_give_the_same_study(config, tmp_path):
     assert again.members == made.members
 
 
+def test_other_emotions_of_the_corpus_are_known_in_speech_that_is_given_later(config, tmp_path):
+    """Their clips are no rows of the study, but their speakers are held out all the same."""
+    study.keep(study.prepare(config), tmp_path)
+    everything = data.load("emodb", "IS10")
+    bored = everything.select(np.flatnonzero(everything.emotions_U == "boredom"))
+    nameless = replace(bored, speakers_U=np.full(len(bored.ids_U), "boredom")).unlabelled()
+    tables.write(nameless, tmp_path / "boredom.npz")
+    again = study.restore(config, tmp_path)
+    assert len(again.unused.ids_U) == 535 - 408 and not set(again.unused.ids_U) & set(again.corpus.ids_U)
+    speech = again.other_speech(str(tmp_path / "boredom.npz"), study.extraction(config))
+    assert speech.speakers_U.tolist() == bored.speakers_U.tolist()
+
+
+def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(config, tmp_path, toy):
+    one, two = (replace(toy, ids_U=np.char.add(f"{n}/", toy.ids_U), x_UxD=toy.x_UxD + n) for n in (1, 2))
+    two = replace(two, speakers_U=np.char.add("t", toy.speakers_U))
+    speakers_U = np.where(np.arange(len(two.ids_U)) % 3 == 0, "else", two.speakers_U)
+    heard = replace(two.unlabelled(), x_UxD=toy.x_UxD + 3, speakers_U=speakers_U)
+    for name, table in (("one", one), ("two", two), ("speech", heard)):
+        tables.write(table, tmp_path / f"{name}.npz")
+    config.update_from_flattened_dict(
+        {
+            "protocol": "across",
+            "corpus.name": "one",
+            "corpus.table": str(tmp_path / "one.npz"),
+            "target.name": "two",
+            "target.table": str(tmp_path / "two.npz"),
+            "source": str(tmp_path / "speech.npz"),
+            "amount": 0.1,
+        }
+    )
+    config.corpus.classes, config.normalisations = (), ("train",)
+    made = study.prepare(config)
+    assert set(made.source.speakers_U) == {"else", *(f"two/ts{n}" for n in (1, 2, 3, 4))}
+    assert set(made.source.speakers_U[made.view(made.members[0]).source_R]) == {"else"}
+
+
+def test_one_feature_is_refused(config, tmp_path, toy):
+    tables.write(replace(toy, x_UxD=toy.x_UxD[:, :1], names_D=("f0",)), tmp_path / "mine.csv")
+    config.corpus.table = config.source = str(tmp_path / "mine.csv")
+    config.corpus.classes = ()
+    refused(config, "the corpus has one feature, f0; a study needs 2 or more")
+
+
 def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
     tables.write(toy, tmp_path / "mine.csv")
     tables.write(toy.select(np.arange(20)), tmp_path / "speech.parquet")
@@ -496,6 +540,36 @@ def test_every_preset_makes_a_study(config, preset):
             made.members[0].gan.batch_size,
             made.members[0].gan.pretrain_steps,
         ) == ((800, 800), 128, 5000)
+
+
+@pytest.mark.parametrize(
+    ("preset", "points", "gan"),
+    [
+        ("default", 1, {"residual": True, "pretrain_steps": 0, "generator_updates": 2, "critic_updates": 1}),
+        ("lambda_cyc", 7, {"identity": False}),
+        ("lambda_cls", 5, {"identity": False}),
+        ("lambda_id", 4, {"identity": True}),
+        ("penalty", 6, {"loss": "wdiv"}),
+        ("smoothing", 3, {"loss": "gan"}),
+        ("precision", 6, {"precision": "float32", "activations": "float32"}),
+        ("pretrained", 1, {"residual": False, "pretrain_steps": 200}),
+        ("plain", 1, {"residual": False, "pretrain_steps": 0}),
+        ("heads", 1, {"residual": True}),
+        ("updates_1_1", 1, {"generator_updates": 1, "critic_updates": 1}),
+        ("updates_1_4", 1, {"generator_updates": 1, "critic_updates": 4}),
+        ("corpus", 1, {"residual": True}),
+    ],
+)
+def test_every_ablation_varies_what_it_is_called_after(preset, points, gan):
+    made = study.prepare(emodb_ablations.get_config(preset))
+    first = made.members[0].gan
+    assert len(made.points) == points and len(made.members) == 10 * points
+    assert {name: getattr(first, name) for name in gan} == gan
+    assert bool(first.heads) == (preset == "heads")
+    assert (made.source.names_D, len(made.source.ids_U)) == (
+        made.corpus.names_D,
+        535 if preset == "corpus" else 1019,
+    )
 
 
 def test_a_speaker_of_one_row_cannot_be_normalised_alone(config, tmp_path, toy):

@@ -67,8 +67,10 @@ def test_four_groups_compile_one_program_for_each_phase(debug, straight):
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     debug, straight, tmp_path, monkeypatch, stop_at
 ):
-    """Stopped in the second group after more was logged than saved, then run again."""
+    """Killed in its very first line, stopped in the second group after more was logged than saved, then run
+    again."""
     run = epath.Path(tmp_path)
+    (run / "metrics.jsonl").write_text('{"step": 2, "mem')
     save = train._Group.save
 
     def stopping(group):
