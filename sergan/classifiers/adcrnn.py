@@ -142,7 +142,7 @@ def fit_predict(
         device = devices[0 if on_cpu else number % len(devices)]
         with jax.default_device(device):
             own = jax.tree.map(lambda leaf: leaf[which], data)
-            posterior = _train(settings, together, jax.device_put(frames, device), own, own_tasks, told)
+            posterior = _train(settings, together, jax.device_put(frames), own, own_tasks, told)
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))

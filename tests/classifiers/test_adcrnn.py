@@ -1,5 +1,6 @@
 """The segment classifier on real clips, and its tasks alone and together."""
 
+import logging
 from pathlib import Path
 
 import jax
@@ -58,6 +59,18 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
     for answer in answers:
         assert answer.probability_RxC.shape == (10, 2)
         np.testing.assert_allclose(answer.probability_RxC.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_several_chunks_of_several_calls_compile_one_program(clips, caplog):
+    own = settings(15, learning_rate=2e-3)  # which no other test has
+    jax.config.update("jax_log_compiles", True)  # in all threads
+    with caplog.at_level(logging.WARNING):
+        for half in HALVES:
+            adcrnn.fit_predict(own, clips, [task(half)])
+    jax.config.update("jax_log_compiles", False)
+    assert adcrnn._chunk_length(own) < 15
+    compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling jit(chunk)")]
+    assert len(compiled) == 1
 
 
 def test_a_task_alone_equals_itself_among_others(clips):
