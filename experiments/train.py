@@ -68,6 +68,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
                 smaller(size)
             number, todo = generators.remaining(run, study.members)
             progress(total - _steps(todo))
+            # Of several hosts the second call has the answer to the first.
             if interrupted or interrupts.agreed() or interrupts.agreed():
                 hosts.part()
                 raise KeyboardInterrupt

@@ -171,12 +171,12 @@ class CycleGANSampler(BaseOverSampler):
     def generate(self, n: int, emotion: Any) -> Any:
         """n synthetic rows [n, D] of a class, on the scale of X; a DataFrame where X was one.
 
-        They come from different rows of the source. The first ones are the same for any n, and those that
-        `fit_resample` added.
+        With a source they come from different rows of it, without one from those of X in turn. The first ones
+        are the same for any n, and those that `fit_resample` added.
 
         Raises:
           NotFittedError: before `fit_resample`.
-          ValueError: no such class, n below 1, or more rows than the source has.
+          ValueError: no such class, n below 1, or more rows than a source has.
         """
         check_is_fitted(self, "generators_")
         if not isinstance(n, Integral) or n < 1:

@@ -42,7 +42,8 @@ KEYS = {
 
 def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
     out = tmp_path / "results" / "here.json"
-    assert benchmark.main(["--quick", "--sizes=default", "--precision=bfloat16", f"--out={out}"]) == 0
+    flags = ["--quick", "--sizes=default", "--precision=bfloat16", "--axes=members,features,source"]
+    assert benchmark.main([*flags, f"--out={out}"]) == 0
     printed = capsys.readouterr().out
     kept = json.loads(out.read_text())
     assert [json.loads(line) for line in printed.splitlines() if line.startswith("{")] == kept["lines"]
@@ -57,7 +58,7 @@ def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
     assert all(f"\n{figure}\n" in printed for figure in found)
     assert [line["cache"] for line in kept["lines"] if line["figure"] == "start"] == ["cold", "warm"]
     axes = {line["axis"]: line["time_over_work"] for line in kept["lines"] if "time_over_work" in line}
-    assert set(axes) == {"members", "emotions", "features", "source"} and axes["source"] is None
+    assert set(axes) == {"members", "features", "source"} and axes["source"] is None
     sweep = next(line for line in kept["lines"] if line["figure"] == "sweep")
     assert (sweep["sweep_programs"], sweep["runs_programs"]) == (1, sweep["points"])
 
