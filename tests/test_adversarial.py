@@ -145,12 +145,12 @@ def test_pre_training_of_the_baselines_has_a_length_of_its_own(toy):
 def test_the_baselines_have_a_rate_of_their_own(toy, kind):
     plan, views, source = group(toy, lr_cls=0.0)
     start = jax.device_get(members.init(replace(CONFIG, loss=kind), plan).params)
-    for rate, phase in ((0.0, "train"), (0.0, "pretrain"), (2.0, "train"), (2.0, "pretrain")):
-        config = replace(CONFIG, loss=kind, noise_rate=rate)
+    config = replace(CONFIG, loss=kind, noise_rate=2.0)
+    for phase in ("train", "pretrain"):
         state, _ = trained(config, plan, views, source, toy.x_UxD, 1, phase)
         moved = max(
             float(np.abs(a - b).max())
             for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(start), strict=True)
         )
         updates = 1 if phase == "pretrain" else CONFIG.generator_updates  # Adam's first steps are the rate
-        assert moved == pytest.approx(rate * 5e-4 * updates, rel=0.2)
+        assert moved == pytest.approx(2.0 * 5e-4 * updates, rel=0.2)
