@@ -61,25 +61,30 @@ def rows(results: pd.DataFrame) -> str:
     counted = comparison.counted(results).astype({"amount": str})  # nan where it was chosen
     cells = counted.set_index([*keys, "classifier"])
     names = counted["classifier"].drop_duplicates().tolist()
-    header = [
-        *keys,
-        *(words for name in names for words in (f"{metrics.classifier_name(name)} UAR", "difference")),
-    ]
+    header = list(keys)
+    for name in names:
+        header += [f"{metrics.classifier_name(name)} UAR", "WA", "difference of UAR", "p"]
     lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     for place in counted[keys].drop_duplicates().itertuples(index=False, name=None):
-        parts = [text for name in names for text in _pair(cells.loc[(*place, name)])]
+        parts = [text for name in names for text in _texts(cells.loc[(*place, name)])]
         lines.append(f"| {' | '.join(map(str, [*place, *parts]))} |")
     return "\n".join(lines)
 
 
-def _pair(row: pd.Series) -> tuple[str, str]:
-    uar, low, high = (100 * row[name] for name in ("uar", "uar_low", "uar_high"))
-    value = f"{uar:.1f} [{low:.1f}, {high:.1f}]"
+def _texts(row: pd.Series) -> list[str]:
+    """UAR and WA, the difference to `real`, in bold where its interval excludes 0, and its p value."""
+    values = [_interval(row, name, f"{name}_low", f"{name}_high", ".1f") for name in ("uar", "wa")]
     if pd.isna(row["delta_low"]):
-        return value, ""
-    delta, low, high = (100 * row[name] for name in ("delta_uar", "delta_low", "delta_high"))
-    bold = "**" if low > 0 or high < 0 else ""
-    return value, f"{bold}{delta:+.1f} [{low:+.1f}, {high:+.1f}]{bold}"
+        return [*values, "", ""]
+    bold = "**" if row["delta_low"] > 0 or row["delta_high"] < 0 else ""
+    delta = _interval(row, "delta_uar", "delta_low", "delta_high", "+.1f")
+    return [*values, f"{bold}{delta}{bold}", f"{row['p_value']:.2f}"]
+
+
+def _interval(row: pd.Series, name: str, low: str, high: str, form: str) -> str:
+    """A share and its interval in per cent."""
+    value, low, high = (format(100 * row[key], form) for key in (name, low, high))
+    return f"{value} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ def results(amount, point, low):
     """`real` and `real+wdiv` with both classifiers; the difference's interval starts at `low`."""
     lines = [
         {"arm": arm, "classifier": name, "uar": 0.8, "uar_low": 0.75, "uar_high": 0.85}
+        | {"wa": 0.81, "wa_low": 0.76, "wa_high": 0.86}
         for arm in ("real", "real+wdiv")
         for name in ("svm", "dnn")
     ]
     frame = pd.DataFrame(lines).assign(amount=amount, point=point, normalisation="train")
     changed = frame["arm"] != "real"
-    for name, value in {"delta_uar": 0.02, "delta_low": low, "delta_high": 0.05}.items():
+    for name, value in {"delta_uar": 0.02, "delta_low": low, "delta_high": 0.05, "p_value": 0.5}.items():
         frame[name] = np.where(changed, value, np.nan)
     return frame
 
@@ -23,15 +24,16 @@ def results(amount, point, low):
 def test_a_chosen_arm_is_a_line_with_both_classifiers():
     lines = rows(results(np.nan, 0, 0.01)).splitlines()
     assert len(lines) == 2 + 2 and len({line.count("|") for line in lines}) == 1
-    assert lines[2] == "| train | real | nan | 0 | 80.0 [75.0, 85.0] |  | 80.0 [75.0, 85.0] |  |"
-    assert lines[3].count("**+2.0 [+1.0, +5.0]**") == 2
+    both = "80.0 [75.0, 85.0] | 81.0 [76.0, 86.0]"
+    assert lines[2] == f"| train | real | nan | 0 | {both} |  |  | {both} |  |  |"
+    assert lines[3].count(f"{both} | **+2.0 [+1.0, +5.0]** | 0.50 |") == 2
 
 
 def test_a_run_with_one_classifier_has_its_columns_alone():
     frame = results(np.nan, 0, 0.01)
     lines = rows(frame[frame.classifier == "dnn"]).splitlines()
-    assert lines[0] == "| normalisation | arm | amount | point | DNN UAR | difference |"
-    assert lines[2] == "| train | real | nan | 0 | 80.0 [75.0, 85.0] |  |" and len(lines) == 4
+    assert lines[0] == "| normalisation | arm | amount | point | DNN UAR | WA | difference of UAR | p |"
+    assert len(lines) == 4
 
 
 def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
