@@ -168,7 +168,7 @@ def test_a_run_can_be_watched_in_tensorboard(run):
 def test_the_same_command_leaves_the_same_bytes_but_for_times(run, tmp_path):
     """The first normalisation alone, of which everything is as with both."""
     again = tmp_path / "again"
-    assert launch(DEBUG, "--config.normalisations=('train',)", f"--workdir={again}")[0] == 0
+    assert process(DEBUG, "--config.normalisations=('train',)", f"--workdir={again}")[0] == 0
     same = [
         p.relative_to(again) for part in ("synthetic", "figures") for p in sorted((again / part).rglob("*.*"))
     ]
@@ -343,7 +343,7 @@ def test_a_run_that_lost_half_of_its_work_ends_as_it_did(run, undrawn):
         path.unlink()
     record = json.loads((run / "config.json").read_text()) | {"ended": None}
     (run / "config.json").write_text(json.dumps(record))
-    code, _, err = launch(DEBUG, f"--workdir={run}")
+    code, _, err = process(DEBUG, f"--workdir={run}")
     assert code == 0, err
     assert {name: (run / name).read_bytes() for name in before} == before
     assert kept.stat().st_mtime_ns == stamp
