@@ -236,7 +236,7 @@ def assemble(
 ) -> Study:
     """Folds, network sizes and members for given rows."""
     if len(corpus.names_D) < 2:
-        raise UserError(f"the corpus has one feature, {corpus.names_D[0]}; a study needs 2 or more")
+        raise UserError(f"config.corpus: its one feature is {corpus.names_D[0]}; a study needs 2 or more")
     classes = _classes(config, corpus)
     splits = _splits(config, corpus, source, classes)
     swept = points.resolve(config)

@@ -221,6 +221,7 @@ def test_synthesize_transfers_other_speech(run, tmp_path):
 def test_synthesize_refuses_what_it_cannot_do(run, tmp_path):
     at = ("--mode=synthesize", f"--workdir={run}")
     assert "needs --out" in refused(*at)
+    assert "--source=corpus: name other" in refused(*at, f"--out={tmp_path}/r.csv", "--source=corpus")
     assert "rows.txt: rows are written as .csv, .npz or .parquet" in refused(
         *at, f"--out={tmp_path}/rows.txt"
     )

@@ -501,7 +501,7 @@ def test_one_feature_is_refused(config, tmp_path, toy):
     tables.write(replace(toy, x_UxD=toy.x_UxD[:, :1], names_D=("f0",)), tmp_path / "mine.csv")
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
-    refused(config, "the corpus has one feature, f0; a study needs 2 or more")
+    refused(config, "config.corpus: its one feature is f0; a study needs 2 or more")
 
 
 def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
