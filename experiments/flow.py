@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from etils import epath
 
-from experiments import choose, classify, hosts, quality, storage, study, synthesise, train
+from experiments import choose, classify, hosts, quality, speech, storage, study, synthesise, train
 from experiments.stages import Stages
 from experiments.study import Study
 from sergan import members, writers
@@ -35,7 +35,7 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
 
 
 def _prepare(config: Any, run: epath.Path) -> Study:
-    if _has_rows(run):
+    if speech.are_kept(run):
         return study.restore(config, run)
     with hosts.progress("features", 1) as progress, storage.told(config.features.cache):
         resolved = study.prepare(config, progress)
@@ -47,13 +47,8 @@ def _start(stages: Stages, resolved: Study) -> None:
     """Leaves in the run folder what every later stage, and every other host, needs to begin."""
     at_most = resolved.config.training.members_per_group
     stages.begin(lambda: members.group_length(resolved.members, at_most))
-    if not _has_rows(stages.run):
-        study.keep(resolved, stages.run)
+    if not speech.are_kept(stages.run):
+        speech.keep(resolved.rows, stages.run)
     if len(resolved.points) > 1:
         points = [{"point": i, **point} for i, point in enumerate(resolved.points)]
         writers.write_frame(stages.run / "points.csv", pd.DataFrame(points))
-
-
-def _has_rows(run: epath.Path) -> bool:
-    """Whether the rows of the corpus and of S are kept."""
-    return (run / "features.parquet").exists() and (run / "source.parquet").exists()

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import study
+from experiments import classes, speech, study
+from experiments.speech import Rows
 from experiments.study import Study
 from sergan import members, writers
 from sergan.corpora.recordings import Recording
@@ -28,23 +29,23 @@ def inspect(config: Any) -> str:
       UserError: whatever the user can mend.
     """
     outlook = _outlook(config)
-    everything, own = study.corpora(config, outlook)
+    everything, own = speech.corpora(config, outlook)
     lines = [counts(own), ""]
     try:
-        corpus = study.labelled(config, own)
+        corpus = classes.labelled(config, own)
         lines = [counts(corpus), "", *_left_out(own, corpus), *_sessions(corpus)]
         lines += heard("corpus", outlook.found, _faults(corpus))
         elsewhere = _outlook(config)
-        source = study.source_of(config, everything, own, elsewhere)
+        source = speech.source(config, everything, own, elsewhere)
         lines += heard("source", elsewhere.found, {}) if elsewhere.found else []
-        return "\n".join([*lines, "", *_plan(study.assemble(config, corpus, source))])
+        return "\n".join([*lines, "", *_plan(study.assemble(config, Rows(corpus, source)))])
     except UserError:
         print("\n".join(lines), flush=True)
         raise
 
 
 def _outlook(config: Any) -> Outlook:
-    settings = study.extraction(config)
+    settings = speech.extraction(config)
     return Outlook(settings.set_name, settings.cache, settings.store)
 
 

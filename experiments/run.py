@@ -230,7 +230,7 @@ def _completed(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
 
 def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str) -> str:
     """Rows on demand from a run folder's generators; see `experiments.synthesise.synthesise_more`."""
-    from experiments import study, synthesise
+    from experiments import speech, study, synthesise
     from sergan import card, synthesis
     from sergan.run_folder import Run
 
@@ -249,7 +249,7 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
         raise UserError("--source=corpus: name other speech; the run's own source needs no --source")
     if source:
         with writers.Progress("features", 1) as progress:
-            table = resolved.other_speech(source, study.extraction(config, progress))
+            table = resolved.other_speech(source, speech.extraction(config, progress))
     rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
     command = f"python launch.py --mode=synthesize --workdir={workdir.name} --out={out.name}"
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)

@@ -22,7 +22,7 @@ from sklearn.svm import LinearSVC
 
 import sergan
 from configs import common
-from experiments import study
+from experiments.programs import gan_config
 from sergan import CycleGANSampler, data, folds, members, sampler
 from sergan.errors import UserError
 
@@ -76,7 +76,7 @@ def test_its_defaults_are_those_of_the_studies(toy):
     classes = ("anger", "sadness")
     config.corpus.classes, config.training.log_every = classes, 1
     splits = folds.loso(toy, classes)
-    program = study.gan_config(config, toy.names_D, splits, classes, False)
+    program = gan_config(config, toy.names_D, splits, classes, False)
     hypers = {name: float(value) for name, value in config.hypers.items()}
     (theirs, *_) = members.plan(("wdiv",), ("train",), splits, 1, [(program, hypers)])
     ours = CycleGANSampler()._member(len(toy.names_D), 2, len(splits[0].train_R), 0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from configs.emodb_wdiv import get_config
-from experiments.study import gan_config
+from experiments.programs import gan_config
 from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.gan import GanConfig

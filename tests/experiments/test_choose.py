@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from configs.emodb_study import get_config
-from experiments import choose, classify, quality, study
+from experiments import choose, classify, quality, speech, study
 from experiments.arms import Bench, bench
 from experiments.holes import Holes, gather
 from experiments.settings import CLASSIFIERS, Setting, fixed, grid
@@ -25,7 +25,7 @@ def made(toy):
     config.choice.speakers = 3  # all others
     config.arms = ("moments",)
     config.corpus.classes = ()
-    return study.assemble(config, toy, toy.unlabelled())
+    return study.assemble(config, speech.Rows(toy, toy.unlabelled()))
 
 
 def setting(amount=1.0, share=0.5):
@@ -191,7 +191,7 @@ def test_no_fold_chooses_more_sets_than_its_source_has_rows_for(made, arm, amoun
     """Two sets are 32 rows of each class in an inner fold and 48 in an outer one; S has 40."""
     made.config.amount, made.config.choice.amounts = 1.0, (1.0, 2.0)
     source = replace(made.source.select(slice(0, 40)), speakers_U=np.full(40, "other"))
-    short = study.assemble(made.config, made.corpus, source)
+    short = study.assemble(made.config, speech.Rows(made.corpus, source))
     settings = grid(short.config, arm, "svm")
     frame = trials(short, lambda *_: 10).drop(columns="setting").drop_duplicates()
     frames = [frame.assign(setting=i, hits=3 * s.amount) for i, s in enumerate(settings)]
@@ -272,7 +272,7 @@ def test_an_arm_that_can_run_nowhere_is_all_holes_and_the_others_go_on(made, tmp
     corpus = made.corpus.select(few)
     made.config.arms = ("smote", "duplicate")
     made.config.amount = 1.0
-    poor = study.assemble(made.config, corpus, made.source)
+    poor = study.assemble(made.config, speech.Rows(corpus, made.source))
     run = epath.Path(tmp_path)
     (run / "members.jsonl").write_text("")
     choices = choose.choose(poor, run)

@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from configs.emodb_study import get_config
-from experiments import quality, study
+from experiments import quality, speech, study
 from experiments.clips import quality as clips_quality
 from sergan import logmel, writers
 from sergan.run_folder import Missing, Run
@@ -23,7 +23,7 @@ def made(toy):
     config.amount = 0.0
     config.choice.amounts = ()
     source = replace(toy.unlabelled(), x_UxD=toy.x_UxD - 10)
-    return study.assemble(config, toy, source)
+    return study.assemble(config, speech.Rows(toy, source))
 
 
 def measured(made, run):
@@ -55,7 +55,7 @@ def poor(made, *arms):
     config = made.config
     config.arms, config.amount = arms, 1.0
     few = np.arange(0, len(made.label_U), 8)
-    return study.assemble(config, made.corpus.select(few), made.source)
+    return study.assemble(config, speech.Rows(made.corpus.select(few), made.source))
 
 
 def test_an_arm_that_makes_no_rows_leaves_the_whole_numbers_of_the_others(made, tmp_path):

@@ -13,7 +13,7 @@ from etils import epath
 from configs import emodb_ablations, emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import run, settings, study
+from experiments import run, settings, speech, study
 from sergan import data, writers
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -307,9 +307,9 @@ def test_a_run_folder_of_an_older_version_has_the_defaults_of_keys_that_it_lacks
 
 def test_the_store_is_harmless_and_may_be_missing(config):
     config.features.store = "somewhere"
-    assert study.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
+    assert speech.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
     del config.features["store"]
-    assert study.extraction(config).store == ""
+    assert speech.extraction(config).store == ""
 
 
 def acted(toy, config, tmp_path):
@@ -453,7 +453,7 @@ def test_both_normalisations_work_on_the_same_folds(config):
 
 def test_rows_kept_in_a_run_folder_give_the_same_study(config, tmp_path):
     made = study.prepare(config)
-    study.keep(made, tmp_path)
+    speech.keep(made.rows, tmp_path)
     again = study.restore(config, tmp_path)
     np.testing.assert_array_equal(again.corpus.x_UxD, made.corpus.x_UxD)
     np.testing.assert_array_equal(again.source.ids_U, made.source.ids_U)
@@ -462,15 +462,15 @@ def test_rows_kept_in_a_run_folder_give_the_same_study(config, tmp_path):
 
 def test_other_emotions_of_the_corpus_are_known_in_speech_that_is_given_later(config, tmp_path):
     """Their clips are no rows of the study, but their speakers are held out all the same."""
-    study.keep(study.prepare(config), tmp_path)
+    speech.keep(study.prepare(config).rows, tmp_path)
     everything = data.load("emodb", "IS10")
     bored = everything.select(np.flatnonzero(everything.emotions_U == "boredom"))
     nameless = replace(bored, speakers_U=np.full(len(bored.ids_U), "boredom")).unlabelled()
     tables.write(nameless, tmp_path / "boredom.npz")
     again = study.restore(config, tmp_path)
     assert len(again.unused.ids_U) == 535 - 408 and not set(again.unused.ids_U) & set(again.corpus.ids_U)
-    speech = again.other_speech(str(tmp_path / "boredom.npz"), study.extraction(config))
-    assert speech.speakers_U.tolist() == bored.speakers_U.tolist()
+    given = again.other_speech(str(tmp_path / "boredom.npz"), speech.extraction(config))
+    assert given.speakers_U.tolist() == bored.speakers_U.tolist()
 
 
 def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(config, tmp_path, toy):
@@ -516,7 +516,7 @@ def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
 
 
 def test_the_whole_study_has_inner_folds_with_cyclegans_of_their_own(config):
-    made = study.assemble(emodb_study.get_config(), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
+    made = study.assemble(emodb_study.get_config(), study.prepare(config).rows)
     assert len(made.inner) == 45 and len(made.members) == 2 * (5 * 10 + 45)
     for member in made.members:
         view, fold = made.view(member), made.fold(member.fold)
@@ -526,7 +526,7 @@ def test_the_whole_study_has_inner_folds_with_cyclegans_of_their_own(config):
 
 @pytest.mark.parametrize("preset", ["", "debug", "paper", "bao"])
 def test_every_preset_makes_a_study(config, preset):
-    made = study.assemble(get_config(preset), *(lambda s: (s.corpus, s.source))(study.prepare(config)))
+    made = study.assemble(get_config(preset), study.prepare(config).rows)
     assert made.members[0].gan.features == 1582 and len(made.members) == (20 if preset else 40)
     if preset == "bao":
         assert (made.members[0].gan.loss, made.members[0].gan.generator, made.members[0].gan.steps) == (
@@ -601,5 +601,5 @@ def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):
 def test_an_amount_is_the_config_s_own_or_that_of_the_source_s_rows(config, toy):
     for amount, expected in ((0.25, 0.25), (1, 1.0), (0.0, 2.0)):  # 48 rows of S for two classes and 48 rows
         config.amount, config.corpus.classes = amount, ()
-        found = study.assemble(config, toy, toy.unlabelled()).amount
+        found = study.assemble(config, speech.Rows(toy, toy.unlabelled())).amount
         assert isinstance(found, float) and found == expected

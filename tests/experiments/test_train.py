@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from configs.emodb_wdiv import get_config
-from experiments import study, train
+from experiments import speech, study, train
 from sergan import members, writers
 from sergan.checkpoint import Checkpoints
 from sergan.members import groups
@@ -28,7 +28,7 @@ def debug():
         t.__class__(t.x_UxD[:, :40], t.ids_U, t.speakers_U, t.emotions_U, t.names_D[:40], t.extractor)
         for t in (whole.corpus, whole.source)
     ]
-    return study.assemble(config, *narrow)
+    return study.assemble(config, speech.Rows(*narrow))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,149 @@
+"""The rows of a study: read or extracted as its config asks, kept in the run folder, read from there again."""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+
+from experiments import classes, points, splits
+from experiments.checks import check
+from sergan import inputs, mapping
+from sergan.corpora import CORPORA, tables
+from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError
+from sergan.features import Extraction
+
+_CORPUS, _SOURCE, _UNUSED = "features.parquet", "source.parquet", "unused.parquet"  # of a run folder
+
+
+class Rows(NamedTuple):
+    """Labelled rows of the study's emotions, the unlabelled rows S, and the corpora's other rows."""
+
+    corpus: FeatureTable
+    source: FeatureTable
+    unused: FeatureTable | None = None
+
+
+def read(config: Any, settings: Extraction) -> Rows:
+    """All rows that `config` names.
+
+    Raises:
+      UserError: whatever the user can mend, before anything is extracted.
+    """
+    everything, own = corpora(config, settings)
+    corpus = classes.labelled(config, own)
+    unused_R = np.flatnonzero(~np.isin(everything.ids_U, corpus.ids_U))
+    return Rows(corpus, source(config, everything, own, settings), everything.select(unused_R))
+
+
+def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTable]:
+    """(all rows of the corpora, those of the part that is wanted) as `config` names them, with all emotions.
+
+    Raises:
+      UserError: whatever the user can mend, before anything is extracted.
+    """
+    swept = points.resolve(config)
+    if len(swept) < len(config.sweep):
+        merged = len(config.sweep) - len(swept)
+        print(f"config.sweep: {merged} points were there before and are merged", file=sys.stderr)
+    for point in swept:
+        check(points.at(config, point))
+    for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):
+        inputs.check_corpus(config[key].name, config[key].root, config[key].table, key)
+    foresee = None if config.protocol == "across" else partial(_foresee, config)
+    everything = _corpus(config, "corpus", replace(settings, check=foresee))
+    own = _part(config, everything)
+    if config.protocol == "across":
+        target = _corpus(config, "target", settings)
+        everything, own = tables.join(everything, target), tables.join(own, target)
+    names = mapping.parse(config.corpus.labels, "corpus.labels")
+    mapping.check(everything, names, "corpus.labels")
+    return everything, mapping.renamed(own, names)
+
+
+def source(config: Any, everything: FeatureTable, own: FeatureTable, settings: Extraction) -> FeatureTable:
+    """The unlabelled rows S, for what `corpora` gives."""
+    if config.source == "corpus":
+        return own.unlabelled()
+    return other(config, config.source, everything, settings)
+
+
+def other(config: Any, name: str, everything: FeatureTable, settings: Extraction) -> FeatureTable:
+    """Unlabelled rows that are not asked for as the corpus's own. Across corpora, whose speakers are
+    "corpus/speaker", one of a table is known by the own name, too."""
+    speech = inputs.source_table(name, everything, settings)
+    if config.protocol != "across":
+        return speech
+    prefixes = tuple(f"{spec.name}/" for spec in (config.corpus, config.target) if spec.table)
+    known = {who.partition("/")[2]: who for who in everything.speakers_U.tolist() if who.startswith(prefixes)}
+    return replace(speech, speakers_U=np.array([known.get(who, who) for who in speech.speakers_U.tolist()]))
+
+
+def extraction(config: Any, progress: Any = None) -> Extraction:
+    """How `config.features` has rows extracted; a run folder of an older version has no store."""
+    spec = config.features
+    return Extraction(spec.set, spec.cache, spec.get("store", ""), spec.workers, progress)
+
+
+def keep(rows: Rows, run: epath.Path) -> None:
+    """Writes the rows into the run folder."""
+    if rows.unused is not None and len(rows.unused.ids_U):
+        tables.write(rows.unused, run / _UNUSED)
+    tables.write(rows.source, run / _SOURCE)
+    tables.write(rows.corpus, run / _CORPUS)
+
+
+def are_kept(run: epath.Path) -> bool:
+    """Whether the run folder has the rows of the corpus and of S."""
+    return (run / _CORPUS).exists() and (run / _SOURCE).exists()
+
+
+def restore(run: epath.Path) -> Rows:
+    """The rows that `keep` wrote.
+
+    Raises:
+      UserError: they are damaged.
+    """
+    unused = run / _UNUSED
+    return Rows(_kept(run / _CORPUS), _kept(run / _SOURCE), _kept(unused) if unused.exists() else None)
+
+
+def _foresee(config: Any, labels: FeatureTable) -> None:
+    """Raises UserError for a corpus whose labels alone show that no folds can be made of it."""
+    names = mapping.parse(config.corpus.labels, "corpus.labels")
+    mapping.check(labels, names, "corpus.labels")
+    corpus = classes.labelled(config, mapping.renamed(_part(config, labels), names))
+    if config.protocol != "speaker_text":  # which asks for the source, too
+        splits.outer(config, corpus, corpus, classes.of_study(config, corpus))
+
+
+def _corpus(config: Any, key: str, settings: Extraction) -> FeatureTable:
+    """The rows that `config[key]` names; where there are two corpora, with speakers "corpus/speaker"."""
+    spec = config[key]
+    columns = mapping.parse(spec.columns, f"{key}.columns")
+    found = inputs.corpus_table(spec.name, spec.root, spec.table, settings, key, columns)
+    return tables.named(found, spec.name) if config.protocol == "across" else found
+
+
+def _part(config: Any, corpus: FeatureTable) -> FeatureTable:
+    """The rows of `config.corpus.part`, or all."""
+    wanted = config.corpus.part
+    if not wanted:
+        return corpus
+    part = CORPORA[config.corpus.name].part
+    assert part is not None  # see checks.check
+    rows = [i for i, clip in enumerate(corpus.ids_U.tolist()) if part(clip) == wanted]
+    if not rows:
+        raise UserError(f"config.corpus.part={wanted}: the corpus has no {wanted} clip; leave the key empty")
+    return corpus.select(rows)
+
+
+def _kept(path: epath.Path) -> FeatureTable:
+    """Rows that a run folder keeps."""
+    try:
+        return tables.read(path)
+    except UserError as error:
+        raise UserError(f"{error}; delete it and run the run folder's own command again") from error
