@@ -1,4 +1,4 @@
-"""The rows of a study: read or extracted as its config asks, kept in the run folder, read from there again."""
+"""The rows of a study: read or extracted as its config asks, kept in the run folder, read from there."""
 
 import sys
 from dataclasses import replace
