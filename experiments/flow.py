@@ -37,7 +37,7 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
 def _prepare(config: Any, run: epath.Path) -> Study:
     if speech.are_kept(run):
         return study.restore(config, run)
-    with hosts.progress("features", 1) as progress, storage.told(config.features.cache):
+    with hosts.progress("features", 1) as progress, storage.faults(config.features.cache):
         resolved = study.prepare(config, progress)
         progress(1, 1)  # embedded tables have nothing to extract
         return resolved

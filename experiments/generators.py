@@ -16,6 +16,8 @@ from sergan.errors import UserError
 class _Member(Protocol):
     @property
     def index(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
 
 
 M = TypeVar("M", bound=_Member)

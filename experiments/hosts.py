@@ -119,12 +119,12 @@ def whole(tree: Any) -> Any:
     return _gather()(tree) if count() > 1 else tree
 
 
-def told(flag: bool) -> Any:
+def flags(flag: bool) -> Any:
     """Every process's flag, as an array that all of them can read later; waits for nothing."""
     import jax
 
-    flags = np.full(len(jax.local_devices()), flag)
-    return whole(jax.make_array_from_process_local_data(_over_all(spread=True), flags))
+    own = np.full(len(jax.local_devices()), flag)
+    return whole(jax.make_array_from_process_local_data(_over_all(spread=True), own))
 
 
 @lru_cache

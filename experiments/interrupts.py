@@ -16,7 +16,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked = False
-        self._told: Any = None
+        self._flags: Any = None
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -34,7 +34,7 @@ class Interrupts:
         """
         if hosts.count() == 1:
             return self.asked
-        before, self._told = self._told, hosts.told(self.asked)
+        before, self._flags = self._flags, hosts.flags(self.asked)
         return before is not None and bool(np.any(before))
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

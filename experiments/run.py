@@ -56,7 +56,7 @@ def run(
         damaged file in it, or a disk that is full or cannot be written to.
     """
     storage.check_place(workdir)
-    with storage.told(workdir):
+    with storage.faults(workdir):
         read = partial(_record, workdir, config, overrides, command)
         record = read()
         hosts.meet("the record is read")
@@ -240,7 +240,7 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
 
         if source:
             raise UserError("--source is for studies on features; the GANs of this run make clips of noise")
-        with storage.told(out.parent):
+        with storage.faults(out.parent):
             return more.synthesize(config, workdir, out, per_class)
     synthesis.check_ending(out)
     resolved = study.restore(config, workdir)
@@ -255,7 +255,7 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
     source = Path(source or config.source).name
     text = card.text(Run(workdir), rows, len(table.names_D), source, command)
-    with storage.told(out.parent):
+    with storage.faults(out.parent):
         synthesis.write(out, rows, table.names_D, text)
     return f"{out}: {len(rows)} rows, {per_class} of each of {', '.join(resolved.classes)}, with a data card"
 
@@ -267,7 +267,7 @@ def inspect(config: ml_collections.ConfigDict) -> str:
         from experiments.clips.inspection import inspect as look
     else:
         from experiments.inspection import inspect as look
-    with storage.told(epath.Path(config.corpus.root or config.corpus.table)):
+    with storage.faults(epath.Path(config.corpus.root or config.corpus.table)):
         return look(config)
 
 
@@ -286,7 +286,7 @@ def report(names: str, out: str) -> str:
     for workdir in workdirs:
         open_run(workdir)
     place = epath.Path(out or workdirs[0])
-    with storage.told(place):
+    with storage.faults(place):
         page = report.compare(workdirs, place) if several else report.write(place)
     return str(page)
 

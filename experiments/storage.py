@@ -11,11 +11,11 @@ from etils import epath
 from sergan.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SHUT = (errno.EROFS, errno.EACCES, errno.EPERM)
+_BARRED = (errno.EACCES, errno.EPERM)
 
 
 @contextmanager
-def told(folder: epath.PathLike) -> Iterator[None]:
+def faults(folder: epath.PathLike) -> Iterator[None]:
     """Failures of the disk inside the block become UserErrors that name the folder, or the file at fault.
 
     Raises:
@@ -38,8 +38,10 @@ def _words(error: Exception) -> str:
         number = cause.errno if isinstance(cause, OSError) else None
         if number in _FULL or "No space left on device" in str(cause) or "Disk quota exceeded" in str(cause):
             return "no space is left on its disk; make room and run the same command again, which goes on"
-        if number in _SHUT or "Read-only file system" in str(cause):
+        if number == errno.EROFS or "Read-only file system" in str(cause):
             return "cannot be written to; allow it, or name another folder"
+        if number in _BARRED:
+            return "is not to be read or written by this user; allow it, or name another"
         if isinstance(cause, NotADirectoryError | FileExistsError | IsADirectoryError):
             return f"{os.strerror(cause.errno or errno.ENOTDIR)}; name another folder"
         if number == errno.ENAMETOOLONG:
@@ -66,7 +68,7 @@ def _place(error: BaseException, folder: epath.PathLike) -> str:
 
 def check_place(folder: epath.PathLike) -> None:
     """Raises UserError for a run folder that can never be made; looks only."""
-    with told(folder):
+    with faults(folder):
         parent = _nearest(folder)
     if parent and not parent.is_dir():
         what = "a file" if parent == Path(folder).absolute() else f"inside of {parent}, which is a file"

@@ -1,6 +1,5 @@
 """Trains the CycleGANs of a study, group after group, and leaves their generators in the run folder."""
 
-import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,91 +9,25 @@ import jax
 import numpy as np
 from etils import epath
 
-from experiments import generators, hosts, member_log
-from experiments.interrupts import Interrupts
+from experiments import generators, groups, hosts, member_log
 from experiments.study import Study
-from experiments.traces import Trace
 from sergan import members, methods, writers
 from sergan.checkpoint import save_tree
-from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.gan import GanConfig
 from sergan.members import Member
 
 
 def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None], profile: int = 0) -> None:
-    """Trains what is not trained yet, `size` members at a time; goes on from the newest checkpoints.
-
-    A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
-    The first `profile` steps after a chunk that compiles are traced.
-
-    Raises:
-      UserError: a group does not fit the memory of one of several hosts.
-    """
-    total = _steps(study.members)
-    generators.drop_damaged_ones(run)
-    if hosts.first():
-        member_log.drop_cut_line(run)
+    """Trains the CycleGANs that are not trained yet; see `groups.train`."""
     logged = {line["member"] for line in writers.read_lines(run / "metrics.jsonl", {"member": int})}
-    number, todo = generators.remaining(run, study.members)
-    with (
-        Interrupts() as interrupts,
-        hosts.progress("CycleGANs", total, total - _steps(todo)) as progress,
-        Trace(run / "profile", profile if hosts.first() else 0) as trace,
-    ):
-        while todo:
-            group = members.groups(todo, size)[0]
-            interrupted = False
-            try:
-                interrupted = _train_group(
-                    _Group(study, run, number, group, logged),
-                    interrupts,
-                    progress,
-                    trace,
-                    total - _steps(todo),
-                )
-            except jax.errors.JaxRuntimeError as error:
-                if not generators.lacks_memory(error) or size == 1:
-                    raise
-                half = members.halved(size)
-                if hosts.count() > 1:  # the others may be in the middle of it
-                    raise UserError(
-                        f"{size} members do not fit the memory of {hosts.count()} hosts; begin a new run "
-                        f"folder with --config.training.members_per_group={half}"
-                    ) from error
-                generators.drop_states(run, number)
-                print(f"{size} members do not fit the memory; trying {half}", file=sys.stderr)
-                size = half
-                smaller(size)
-            number, todo = generators.remaining(run, study.members)
-            progress(total - _steps(todo))
-            # Of several hosts the second call has the answer to the first.
-            if interrupted or interrupts.agreed() or interrupts.agreed():
-                hosts.part()
-                raise KeyboardInterrupt
-
-
-def _train_group(
-    group: "_Group", interrupts: Interrupts, progress: writers.Progress, trace: Trace, done: int
-) -> bool:
-    """One group to its end, or to an interrupt, which it tells; nothing of it stays on the device."""
-    try:
-        group.start()
-        while group.left:
-            means = group.advance()
-            trace.advance(group.chunk, group.wait)
-            progress(done + group.step * group.count, values=means)
-            if interrupts.agreed():
-                group.save()
-                return True
-        group.finish()
-        return False
-    finally:
-        group.close()
-
-
-def _steps(planned: list[Member]) -> int:
-    return sum(member.gan.pretrain_steps + member.gan.steps for member in planned)
+    training = groups.Training(
+        "CycleGANs",
+        study.members,
+        take=lambda todo, size: members.groups(todo, size)[0],
+        begin=lambda number, group: _Group(study, run, number, group, logged),
+    )
+    groups.train(training, run, size, smaller, profile)
 
 
 class _Group:
@@ -131,7 +64,7 @@ class _Group:
     @property
     def left(self) -> int:
         """Steps that are still to be trained."""
-        return self._gan.pretrain_steps + self._gan.steps - self.step
+        return self._group[0].steps - self.step
 
     def advance(self) -> dict[str, float]:
         """One chunk; while the device computes it, the one before is logged. Saves when due.

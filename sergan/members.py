@@ -1,6 +1,7 @@
 """Members = normalisations × sweep points × seeds × folds, trained as batched train states."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,7 +27,8 @@ DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(
     PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES
 )
-_CGROUP = Path("/sys/fs/cgroup")
+# Where Linux says how much memory there is.
+_MEMINFO, _CGROUP, _OWN_CGROUP = map(Path, ("/proc/meminfo", "/sys/fs/cgroup", "/proc/self/cgroup"))
 Chunk = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
@@ -49,6 +51,11 @@ class Member:
     def loss(self) -> str:
         """The arm that it makes rows for."""
         return self.gan.loss
+
+    @property
+    def steps(self) -> int:
+        """Of its training, pre-training among them."""
+        return self.gan.pretrain_steps + self.gan.steps
 
 
 @dataclass(frozen=True)
@@ -264,15 +271,26 @@ def _free_memory() -> float:
 
 def _available_memory() -> float:
     """Bytes that Linux would give to programs: what is free, and what only keeps files at hand; in a
-    container no more than its limit leaves."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
+    container no more than its limit leaves. Elsewhere (macOS) all of the memory."""
+    if not _MEMINFO.exists():
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    lines = _MEMINFO.read_text().splitlines()
     kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
     return max(0.0, min(1024 * float(kib), _container_memory()))
 
 
 def _container_memory() -> float:
-    """Bytes that the limit of a container (cgroup v2) leaves; without one infinite."""
-    limit, used, kinds = (_CGROUP / f"memory.{name}" for name in ("max", "current", "stat"))
+    """Bytes that the limits of the containers and jobs around this process (cgroup v2) leave; without one
+    infinite."""
+    lines = _OWN_CGROUP.read_text().splitlines() if _OWN_CGROUP.exists() else []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    around = [Path(own), *Path(own).parents]
+    return min(_left_in(_CGROUP / folder) for folder in around)
+
+
+def _left_in(folder: Path) -> float:
+    """Bytes that the limit of one cgroup leaves."""
+    limit, used, kinds = (folder / f"memory.{name}" for name in ("max", "current", "stat"))
     if not limit.exists() or not limit.read_text().strip().isdigit():
         return math.inf
     held = dict(line.split() for line in kinds.read_text().splitlines()) if kinds.exists() else {}

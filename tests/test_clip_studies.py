@@ -34,7 +34,7 @@ def run(made_once):
     """A finished debug run."""
 
     def make(folder):
-        code, out, err = process(HDA, f"--workdir={folder}")
+        code, out, err = process(HDA, f"--workdir={folder}", "--profile=1")
         assert code == 0, err
         assert "real+specgan" in out and "Traceback" not in err
 
@@ -45,6 +45,11 @@ def made(run):
     """Lines of all made clips, with their folder."""
     paths = sorted((run / "synthetic").glob("*/*/metadata.csv"))
     return pd.concat([pd.read_csv(path, dtype=WORDS).assign(folder=path.parent) for path in paths])
+
+
+def test_a_profile_of_the_training_can_be_opened(run):
+    assert list(run.glob("profile/**/*.xplane.pb"))
+    assert list(run.glob("profile/**/perfetto_trace.json.gz"))
 
 
 def test_every_clip_is_predicted_once_by_each_arm_and_results_are_scikit_learns(run):
@@ -214,7 +219,7 @@ def test_gans_that_do_not_fit_the_memory_are_halved_and_trained(run, tmp_path, m
     monkeypatch.setattr(train, "_compiled", little_memory)
     place.mkdir()
     train.train(study.prepare(config), place, 3, sizes.append)
-    assert sizes == [2] and "3 GANs do not fit the memory; trying 2" in capsys.readouterr().err
+    assert sizes == [2] and "3 members do not fit the memory; trying 2" in capsys.readouterr().err
     lines = writers.read_lines(place / "members.jsonl")
     assert [(line["member"], line["group"], line["place"]) for line in lines] == [
         (0, 0, 0),
@@ -299,6 +304,13 @@ def test_inspect_shows_the_folds_and_what_would_be_made(tmp_path):
 def test_without_recordings_the_command_says_where_they_are():
     said = refused("--config=configs/emodb_hda.py")
     assert "emodb.bilderbar.info" in said and "--config.corpus.root=DIR" in said
+
+
+def test_clips_that_end_before_a_slice_are_counted(capsys):
+    config = get_config("debug")
+    config.sound.samples = 32768
+    study.prepare(config)
+    assert "config.sound.samples=32768: 15 of 16 clips are shorter" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

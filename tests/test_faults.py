@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ import pandas as pd
 import pytest
 from etils import epath
 
-from experiments import choose, classify, run, study, synthesise, train
+from experiments import choose, classify, run, storage, study, synthesise, train
 from sergan import checkpoint, checksums, report, synthesis, writers
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError
 from tests.commands import launch
 
 ROOT = Path(__file__).parent.parent
@@ -439,3 +441,28 @@ def test_rows_are_exported_whole_or_not_at_all(straight, tmp_path):
     code, _, err = launch("--mode=report", f"--workdir={straight},{straight}", f"--out={old}")
     assert code == 2 and f"{old}: " in err and "name another folder" in err
     assert len(pd.read_csv(old)) == 10 and not missing.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            PermissionError(errno.EACCES, "no", "/else/f"),
+            "/else/f: is not to be read or written by this user;",
+        ),
+        (OSError(errno.EROFS, "no", "/here/f"), "/here: cannot be written to; allow it"),
+        (OSError(errno.ENOSPC, "no"), f"/here: {FULL}"),
+        (ValueError("No space left on device"), f"/here: {FULL}"),
+        (OSError(errno.ENAMETOOLONG, "no"), "/here: the name is too long for this disk"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_fault_of_the_disk_names_the_place_and_what_to_do(error, words):
+    with pytest.raises(UserError) as said, storage.faults("/here"):
+        raise error
+    assert str(said.value).startswith(words)
+
+
+def test_other_faults_are_not_taken_for_the_disks():
+    with pytest.raises(ValueError, match="of the program"), storage.faults("/here"):
+        raise ValueError("of the program")

@@ -109,6 +109,7 @@ def test_a_cpus_groups_are_not_half_empty(count, length, monkeypatch):
 
 def test_the_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatch):
     monkeypatch.setattr(members, "_CGROUP", tmp_path)
+    monkeypatch.setattr(members, "_OWN_CGROUP", tmp_path / "none")
     free = members._available_memory()
     assert free > 1e8
     (tmp_path / "memory.current").write_text("70000000\n")
@@ -117,6 +118,25 @@ def test_the_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatc
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         found = members._available_memory()
         assert found == left if left is not None else found > 1e8
+
+
+@pytest.mark.parametrize("limited", ["", "slurm", "slurm/job_1", "slurm/job_1/step_0"])
+def test_the_memory_of_a_job_is_what_any_limit_around_it_leaves(tmp_path, monkeypatch, limited):
+    inner = tmp_path / "slurm/job_1/step_0"
+    inner.mkdir(parents=True)
+    (tmp_path / "own").write_text("3:cpu:/\n0::/slurm/job_1/step_0\n")
+    monkeypatch.setattr(members, "_CGROUP", tmp_path)
+    monkeypatch.setattr(members, "_OWN_CGROUP", tmp_path / "own")
+    assert members._container_memory() == float("inf")
+    (tmp_path / limited / "memory.max").write_text("900\n")
+    (tmp_path / limited / "memory.current").write_text("200\n")
+    (inner / "memory.max").write_text("max\n") if limited != "slurm/job_1/step_0" else None
+    assert members._container_memory() == 700
+
+
+def test_where_linux_says_nothing_all_memory_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "_MEMINFO", tmp_path / "none")
+    assert members._available_memory() > 1e8
 
 
 @pytest.mark.parametrize(("size", "half"), [(8, 4), (12, 8), (4, 2), (5, 3), (2, 1)])

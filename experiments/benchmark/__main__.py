@@ -55,24 +55,25 @@ def main(argv: Sequence[str]) -> int:
     """0 done, 2 wrong usage."""
     try:
         options = _options(argv)
-        record = measure(options.figures, options.sizes, options.effort)
+        lines = measure(options.figures, options.sizes, options.effort, options.out)
     except UserError as error:
         print(f"experiments.benchmark: {error}", file=sys.stderr)
         return 2
-    print(tables(record["lines"]))
-    if options.out:
-        writers.write_json(options.out, record)
+    print(tables(lines))
     return 0
 
 
-def measure(figures: list[str], sizes: list[Size], effort: Effort) -> dict[str, Any]:
-    """The figures' lines, printed as they come, with the machine that they hold for."""
+def measure(figures: list[str], sizes: list[Size], effort: Effort, out: str = "") -> list[dict[str, Any]]:
+    """The figures' lines, printed as they come, and kept in the file `out` with the machine they hold for."""
     lines: list[dict[str, Any]] = []
+    record = {"machine": machine.describe(), "precision": sizes[0].gan.precision, "lines": lines}
     for name in figures:
         for line in FIGURES[name](sizes[:1] if name in AT_DEFAULT_SIZE else sizes, effort):
             print(json.dumps(line), flush=True)
             lines.append(line)
-    return {"machine": machine.describe(), "precision": sizes[0].gan.precision, "lines": lines}
+            if out:  # what has been measured is not lost where a later figure fails
+                writers.write_json(out, record)
+    return lines
 
 
 def tables(lines: list[dict[str, Any]]) -> str:

@@ -11,19 +11,19 @@ from sergan.errors import UserError
 
 
 def flow(stages: Stages, config: Any, profile: int) -> None:
-    """Runs what is not done yet.
+    """Runs what is not done yet; `profile` steps of the training are traced.
 
     Raises:
-      UserError: several hosts, or steps to trace, which studies on recordings do not have.
+      UserError: several hosts, which studies on recordings do not have.
     """
     run = stages.run
-    if hosts.count() > 1 or profile:
-        raise UserError("--hosts and --profile are for studies on features; leave them away for recordings")
+    if hosts.count() > 1:
+        raise UserError("--hosts is for studies on features; leave it away for recordings")
     resolved = stages.timed("clips", lambda: _prepare(config))
     stages.begin(lambda: train.group_length(resolved))
     study.keep_clips(run, resolved)
     size = writers.read_json(run / "config.json")["members_per_group"]
-    stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller))
+    stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller, profile))
     stages.timed("make", lambda: make.make(resolved, run))
     stages.timed("examples", lambda: examples.write(resolved, run))
     if not (run / "predictions.csv").exists():

@@ -1,6 +1,7 @@
 """A config of a study on recordings with everything that follows from it: clips, folds, GANs, classifiers."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,6 +45,11 @@ class SoundMember:
         """The arm that it makes clips for."""
         return self.gan.kind
 
+    @property
+    def steps(self) -> int:
+        """Of its training."""
+        return self.gan.steps
+
 
 @dataclass(frozen=True)
 class Study:
@@ -85,6 +91,8 @@ def prepare(config: Any, progress: Callable[[int, int], None] | None = None) -> 
     samples, corpus = clips.read(found, config.loudness, progress)
     if "pitch_shift" in config.arms:
         _check_window(config.shifts.fft, samples, found)
+    if set(config.arms) & set(KINDS):
+        _tell_of_silence(config.sound.samples, samples)
     return assemble(config, corpus, samples)
 
 
@@ -95,6 +103,17 @@ def _check_window(fft: int, samples: list[np.ndarray], found: list[Recording]) -
         raise UserError(
             f"{len(short)} clips are shorter than config.shifts.fft={fft} samples (first {short[0]}); make "
             "it smaller, leave the clips out, or leave pitch_shift out of config.arms"
+        )
+
+
+def _tell_of_silence(slice_samples: int, samples: list[np.ndarray]) -> None:
+    """Says on stderr how many clips GANs see with silence at their end, since a slice is longer."""
+    short = sum(len(x_T) < slice_samples for x_T in samples)
+    if short:
+        print(
+            f"config.sound.samples={slice_samples}: {short} of {len(samples)} clips are shorter, and end in "
+            "silence for the GANs",
+            file=sys.stderr,
         )
 
 

@@ -1,6 +1,5 @@
 """Trains the GANs of a study on recordings, and leaves their generators in the run folder."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from experiments import generators, member_log
+from experiments import generators, groups, member_log
 from experiments.clips.study import SoundMember, Study
-from experiments.interrupts import Interrupts
 from sergan import rngs, sounds, spectra, writers
 from sergan.checkpoint import save_tree
 from sergan.errors import UserError
@@ -43,54 +41,18 @@ def next_group(todo: list[SoundMember], length: int) -> list[SoundMember]:
     return [member for member in todo if member.gan == todo[0].gan][:length]
 
 
-def _steps(members: list[SoundMember]) -> int:
-    return sum(member.gan.steps for member in members)
-
-
-def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None]) -> None:
-    """Trains what is not trained yet, `size` GANs at a time; goes on from the newest checkpoints.
-
-    A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
-    """
+def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None], profile: int = 0) -> None:
+    """Trains the GANs that are not trained yet; see `groups.train`."""
     if not study.members:
         return
-    generators.drop_damaged_ones(run)
     clips = sounds.stack(study.clips, study.config.sound.samples)
-    total = _steps(study.members)
-    number, todo = generators.remaining(run, study.members)
-    with Interrupts() as interrupts, writers.Progress("GANs", total, total - _steps(todo)) as progress:
-        while todo:
-            members = next_group(todo, size)
-            try:
-                _train_group(
-                    _Group(study, run, number, members, clips), interrupts, progress, total - _steps(todo)
-                )
-            except jax.errors.JaxRuntimeError as error:
-                if not generators.lacks_memory(error) or len(members) == 1:
-                    raise
-                generators.drop_states(run, number)
-                size = -(-len(members) // 2)
-                print(f"{len(members)} GANs do not fit the memory; trying {size}", file=sys.stderr)
-                smaller(size)
-            number, todo = generators.remaining(run, study.members)
-            progress(total - _steps(todo))
-            if interrupts.asked:
-                raise KeyboardInterrupt
-
-
-def _train_group(group: "_Group", interrupts: Interrupts, progress: writers.Progress, done: int) -> None:
-    """One group to its end, or to an interrupt, which is raised when its state is saved."""
-    try:
-        group.start()
-        while group.step < group.steps:
-            means = group.advance()
-            progress(done + group.step * group.count, values=means)
-            if interrupts.asked:
-                group.save()
-                raise KeyboardInterrupt
-        group.finish()
-    finally:
-        group.close()
+    training = groups.Training(
+        "GANs",
+        study.members,
+        take=next_group,
+        begin=lambda number, members: _Group(study, run, number, members, clips),
+    )
+    groups.train(training, run, size, smaller, profile)
 
 
 class _Group:
@@ -106,7 +68,7 @@ class _Group:
     ) -> None:
         self._study, self._run, self._number, self._members = study, run, number, members
         self._clips = clips
-        self._gan, self.count, self.steps = members[0].gan, len(members), members[0].gan.steps
+        self._gan, self.count, self.chunk = members[0].gan, len(members), study.config.training.log_every
         self._indices = [member.index for member in members]
         self._checkpoints = generators.checkpoints(run, number, self._indices)
         self._events: Events | None = None
@@ -124,15 +86,22 @@ class _Group:
         self._events = Events(self._run / FOLDER / name, self.step)
         self._started = time.monotonic()
 
+    @property
+    def left(self) -> int:
+        """Steps that are still to be trained."""
+        return self._gan.steps - self.step
+
     def advance(self) -> dict[str, float]:
         """One chunk, logged, and saved when due; returns mean losses for the progress bar."""
-        training = self._study.config.training
-        self._state, metrics = _compiled(self._gan, training.log_every, self.count)(self._data, self._state)
-        self.step += training.log_every
+        self._state, metrics = _compiled(self._gan, self.chunk, self.count)(self._data, self._state)
+        self.step += self.chunk
         means = self._write_metrics({name: np.atleast_1d(v) for name, v in jax.device_get(metrics).items()})
-        if self.step % training.save_every == 0:
+        if self.step % self._study.config.training.save_every == 0:
             self.save()
         return means
+
+    def wait(self) -> None:
+        """A chunk's metrics have been fetched: the device is done."""
 
     def save(self) -> None:
         """The whole state, in the background, so that the same command goes on from here."""

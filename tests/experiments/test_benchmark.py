@@ -32,7 +32,7 @@ KEYS = {
     "start": {"size", "cache", "seconds", "imports_s", "init_s", "compile_and_step_s"},
     "growth": {"size", "axis", "count", "ms", "gflop"},
     "growth_exponents": {"size", "axis", "time", "work", "time_over_work"},
-    "extraction": {"workers", "clips", "clips_per_s", "efficiency", "target"},
+    "extraction": {"set", "workers", "clips", "clips_per_s"},
     "networks": {"network", "ms", "gflop_products", "gflop_per_s", "share_of_best", "target"},
     "memory": {"size", "parameters", "member_mb", "expected_mb", "planned_mb", "fit_16_gb", "fit_141_gb"},
     "saves": {"size", "members", "state_mb", "save_ms", "share_of_training"},
@@ -61,6 +61,17 @@ def test_each_figure_prints_its_lines_and_the_file_keeps_them(tmp_path, capsys):
     assert set(axes) == {"members", "features", "source"} and axes["source"] is None
     sweep = next(line for line in kept["lines"] if line["figure"] == "sweep")
     assert (sweep["sweep_programs"], sweep["runs_programs"]) == (1, sweep["points"])
+
+
+def test_what_was_measured_before_a_figure_failed_is_kept(tmp_path, monkeypatch, capsys):
+    def fails(sizes, effort):
+        yield {"figure": "step", "ms": 1.0}
+        raise RuntimeError("cut off")
+
+    monkeypatch.setitem(benchmark.FIGURES, "step", fails)
+    with pytest.raises(RuntimeError):
+        benchmark.main(["--quick", "--figures=step", "--sizes=default", f"--out={tmp_path / 'here.json'}"])
+    assert json.loads((tmp_path / "here.json").read_text())["lines"] == [{"figure": "step", "ms": 1.0}]
 
 
 @pytest.mark.parametrize(
