@@ -48,7 +48,11 @@ class Job(NamedTuple):
 
 
 def classify(study: Study, run: epath.Path, choices: Choices) -> None:
-    """Writes predictions.csv; every normalisation, arm, point and GAN seed is kept as soon as it is done."""
+    """Writes predictions.csv; every normalisation, arm, point and GAN seed is kept as soon as it is done.
+
+    Raises:
+      UserError: every classifier diverged.
+    """
     generators = Generators(study, run)
     jobs = [
         Job(normalisation, arm, point, seed)
@@ -73,7 +77,10 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
             progress((number + 1) * len(classifiers))
     hosts.meet("classified")
     if hosts.first():
-        writers.write_frame(run / "predictions.csv", pd.concat([writers.read_frame(path) for path in paths]))
+        parts = pd.concat([writers.read_frame(path) for path in paths])
+        if parts.empty:
+            raise UserError(f"{run}: nothing could be predicted; its *.holes.jsonl in predictions say why")
+        writers.write_frame(run / "predictions.csv", parts)
 
 
 def _rows_bytes() -> float:
@@ -113,12 +120,15 @@ class _Part:
         if not asked:
             return pd.DataFrame()
         said = answers(classifier, benches.made, [(setting, task) for _, setting, task in asked])
-        return pd.concat(
-            [
-                self._frame(classifier, entry, task, answer)
-                for (entry, _, task), answer in zip(asked, said, strict=True)
-            ]
-        )
+        frames = []
+        for (entry, setting, task), answer in zip(asked, said, strict=True):
+            if answer.sound:
+                frames.append(self._frame(classifier, entry, task, answer))
+            else:
+                reason = f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate"
+                fold = self._study.fold(task.fold)
+                self._holes.add(fold, setting.amount or self._study.amount, UserError(reason))
+        return pd.concat(frames) if frames else pd.DataFrame()
 
     def bench(self, fold: int, strength: float, point: int) -> Bench:
         """Rows of a fold for the largest amount that is asked for."""

@@ -31,6 +31,11 @@ class Answer(NamedTuple):
     label_R: np.ndarray
     probability_RxC: np.ndarray | None
 
+    @property
+    def sound(self) -> bool:
+        """Whether its training has not diverged."""
+        return self.probability_RxC is None or bool(np.isfinite(self.probability_RxC).all())
+
 
 # (settings, problems x_NxD, tasks, classes) -> one Answer per task
 FitPredict = Callable[[Any, list[np.ndarray], list[Task], int], list[Answer]]

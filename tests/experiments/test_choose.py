@@ -1,5 +1,6 @@
 """Choices on inner folds: what they are made from, and what they never see."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -285,3 +286,24 @@ def test_an_arm_that_can_run_nowhere_is_all_holes_and_the_others_go_on(made, tmp
     assert set(writers.read_frame(run / "quality.csv", ("arm",)).arm) >= {"duplicate"}
     lines = writers.read_lines(run / "holes.jsonl")
     assert {line["arm"] for line in lines} == {"smote"} and "need 6 or more" in lines[0]["reason"]
+
+
+def test_classifiers_that_diverge_are_holes_and_the_others_go_on(made, tmp_path):
+    """Steps of 1e30 overflow; the SVM, which has none, is whole."""
+    made.config.dnn.learning_rate = 1e30
+    run = epath.Path(tmp_path / "run")
+    run.mkdir()
+    (run / "members.jsonl").write_text("")
+    classify.classify(made, run, {})
+    gather(run)
+    predictions = writers.read_frame(run / "predictions.csv", ("arm", "classifier"))
+    assert set(predictions.classifier) == {"svm"} and set(predictions.fold) == {0, 1, 2, 3}
+    lines = writers.read_lines(run / "holes.jsonl")
+    assert {(line["fold"], line["arm"]) for line in lines} == {
+        (f, a) for f in range(4) for a in ("real", "moments")
+    }
+    assert "dnn diverged with seed 0; lower config.dnn.learning_rate" in {line["reason"] for line in lines}
+    made.config.classifiers = ("dnn",)
+    shutil.rmtree(run / "predictions")
+    with pytest.raises(UserError, match="nothing could be predicted"):
+        classify.classify(made, run, {})
