@@ -7,7 +7,7 @@ python launch.py --config=configs/emodb_hda.py:paper --config.corpus.root=DIR   
 python launch.py --config=configs/emodb_hda.py:paper_losses --config.corpus.root=DIR  losses at those sizes
 python launch.py --config=configs/emodb_hda.py:debug                                a minute, on twenty clips
 
-DIR is EMO-DB as distributed. All but the last three take hours on two CPU cores; folds are random, as in the
+DIR is EMO-DB as distributed. The first three take hours on two CPU cores; folds are random, as in the
 paper, unless --config.protocol=speaker leaves speakers out.
 """
 

@@ -1,6 +1,6 @@
 """CycleGANs with Wasserstein divergence on log-Mel spectrograms of EMO-DB's recordings, by convolutions.
 
-python launch.py --config=configs/emodb_logmel.py --config.corpus.root=DIR       15 min on two busy CPU cores
+python launch.py --config=configs/emodb_logmel.py --config.corpus.root=DIR       half an hour on two CPU cores
 python launch.py --config=configs/emodb_logmel.py:debug                          a minute, on twenty clips
 
 DIR is EMO-DB as distributed. The source is the training speakers' own clips, unless other speech is named by

@@ -31,7 +31,7 @@ def keep(run: Path, out: Path) -> str:
     Of recordings of EMO-DB beside.csv has the papers' tables with ours.
     """
     out.mkdir(parents=True, exist_ok=True)
-    names = [run / name for name in TABLES if (run / name).exists()]
+    names = [run / name for name in TABLES if (run / name).exists() and _has_lines(run / name)]
     found = Run(run)
     figures = (*FIGURES, *(OF_RECORDINGS if found.kind == "recordings" else ()))
     names += [path for pattern in figures for path in sorted((run / "figures").glob(pattern))]
@@ -48,6 +48,12 @@ def keep(run: Path, out: Path) -> str:
     if len(papers := pham.beside(found)):
         papers.round(2).to_csv(out / "beside.csv", index=False)
     return rows(pd.read_csv(run / "results.csv"))
+
+
+def _has_lines(table: Path) -> bool:
+    """Whether there is more than the header: a run with one arm has contrasts.csv without lines."""
+    with table.open() as file:
+        return sum(1 for _ in zip(range(2), file, strict=False)) > 1
 
 
 def _placeless(value: Any) -> Any:

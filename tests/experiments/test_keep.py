@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.keep import _placeless, rows
+from experiments.keep import _has_lines, _placeless, rows
 
 
 def results(amount, point, low):
@@ -45,6 +45,12 @@ def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
         ["real+wdiv", "5.0", "1"],
     ]
     assert "**" not in "".join(lines)
+
+
+def test_a_table_without_lines_is_not_kept(tmp_path):
+    (tmp_path / "none.csv").write_text("arm,against\n")
+    (tmp_path / "one.csv").write_text("arm,against\nwdiv,gan\n")
+    assert not _has_lines(tmp_path / "none.csv") and _has_lines(tmp_path / "one.csv")
 
 
 def test_no_path_of_a_machine_is_kept():
