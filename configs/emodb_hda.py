@@ -71,6 +71,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.groups = 3
     config.classifiers = ("tiny adcrnn L_f1", "tiny adrnn L_f4 without attention")
     config.balance.factor = 0.5
+    config.sound.samples = 16384
     config.sound.size = 1
     config.sound.batch_size = 2
     config.sound.critic_updates = 2

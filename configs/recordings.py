@@ -29,7 +29,7 @@ def base() -> ml_collections.ConfigDict:
     balance.factor = 0.0  # clips made for each clip of another class; 0: up to the reference's count
 
     c.shifts = shifts = ml_collections.ConfigDict()
-    shifts.samples = 160  # of the time shift, a hundredth of the sampling rate
+    shifts.samples = 160  # of the time shift: 10 ms, which is one frame of the spectrogram
     shifts.half_steps = 3  # of the pitch shift, at most
     shifts.fft = 2048  # window of the phase vocoder
     shifts.hop = 512
@@ -39,7 +39,7 @@ def base() -> ml_collections.ConfigDict:
     c.sound = sound = ml_collections.ConfigDict()
     sound.seeds = 1
     sound.conditional = True  # one GAN for all classes; False: one for each
-    sound.samples = 16384  # of a made clip: 16384, 32768 or 65536, 16,000 to a second
+    sound.samples = 32768  # of a made clip: 16384, 32768 or 65536, 16,000 to a second
     sound.size = 8  # the papers' d, which is 64 there
     sound.loss = "wgan_gp"  # or "wdiv"
     sound.penalty = 10.0  # of wgan_gp
@@ -61,7 +61,7 @@ def base() -> ml_collections.ConfigDict:
     adcrnn.learning_rate = 1e-3
     adcrnn.decay = True  # whether the learning rate falls linearly to 0
     adcrnn.center_weight = 0.1  # of L_f1 and L_f3
-    adcrnn.contrastive_weight = 1.0  # of L_f4
+    adcrnn.contrastive_weight = 1.0  # of L_f4, whose ratio begins near 1/12: a tenth of it trained nothing
     adcrnn.center_rate = 0.5
     adcrnn.dropout = 0.5
     adcrnn.mask_frames = 0  # of a segment of 300 that trains, at most so many in a row are hidden

@@ -26,7 +26,8 @@ QUIET = 1e-10  # power below which a filter counts as silent
 # up to 32768 and of power divided by FFT. Recordings end well above it; a mean frame is as loud as speech.
 SILENCE = math.log(FFT / 32768**2)
 
-_BATCH = 32  # clips in a call of the compiled program
+_BATCH = 32  # clips in a call of the compiled program, at most,
+_FRAMES = 32_000  # and frames, whose windows and spectra take half a gigabyte
 _LENGTH = 100  # frames; clips are padded to a multiple of it
 
 
@@ -69,9 +70,11 @@ def extract(clips: Sequence[np.ndarray], ids: Sequence[str]) -> list[np.ndarray]
     out: list[np.ndarray] = [np.empty(0)] * len(clips)
     for length in sorted(set(lengths)):
         same = [i for i, own in enumerate(lengths) if own == length]
-        for start in range(0, len(same), _BATCH):
-            batch = same[start : start + _BATCH]
-            for i, x_TxFx3 in zip(batch, _extract_batch([clips[i] for i in batch], length), strict=True):
+        together = max(1, min(_BATCH, _FRAMES // length))
+        for start in range(0, len(same), together):
+            batch = same[start : start + together]
+            made = _extract_batch([clips[i] for i in batch], length, together)
+            for i, x_TxFx3 in zip(batch, made, strict=True):
                 out[i] = x_TxFx3
     return out
 
@@ -106,11 +109,21 @@ def segments(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = 
     Before a clip's first frame (a start below 0) and after its last one it is silent: static coefficients
     are `SILENCE` and do not change.
     """
-    time_BxT = start_B[:, None] + jnp.arange(length)[None]
-    own_BxT = (time_BxT >= 0) & (time_BxT < clips.frames_U[clip_B][:, None])
+    own_BxT, time_BxT = own_frames(clips, clip_B, start_B, length), _times(start_B, length)
     place_BxT = jnp.where(own_BxT, clips.first_U[clip_B][:, None] + time_BxT, 0)
     silence_3 = jnp.array([SILENCE, 0, 0], jnp.float32)
     return jnp.where(own_BxT[..., None, None], clips.x_LxFx3[place_BxT], silence_3[None, None, None])
+
+
+def own_frames(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:
+    """Which frames [B, T] of `segments` are the clips' own, and no silence beside them."""
+    time_BxT = _times(start_B, length)
+    return (time_BxT >= 0) & (time_BxT < clips.frames_U[clip_B][:, None])
+
+
+def _times(start_B: jax.Array, length: int) -> jax.Array:
+    """Frames [B, T] of a clip that a segment from `start_B` on covers."""
+    return start_B[:, None] + jnp.arange(length)[None]
 
 
 def row(x_TxFx3: np.ndarray) -> np.ndarray:
@@ -166,31 +179,38 @@ def standardise(x_BxTxFx3: jax.Array, standard: Standard) -> jax.Array:
     return (x_BxTxFx3 - standard.mean_Fx3[None, None]) * standard.scale_Fx3[None, None]
 
 
-def masked(x_BxTxFx3: jax.Array, frames: int, filters: int, key: jax.Array) -> jax.Array:
+def masked(x_BxTxFx3: jax.Array, own_BxT: jax.Array, frames: int, filters: int, key: jax.Array) -> jax.Array:
     """Standardised segments of which each has lost a band of frames and one of filters: 0, which is the mean.
 
-    The widths are drawn from 0 to `frames` and to `filters`, the places so that all of a band lies inside.
+    The widths are drawn from 0 to `frames` and to `filters`, the places so that all of a band lies inside of
+    the clip's own frames: the silence beside them stays silent.
 
+    Args:
+      own_BxT: frames that are the clip's, one after another.
     Source: Park et al., "SpecAugment", Interspeech 2019, section 2 (one mask of each kind).
     """
 
-    def kept(length: int, most: int, key: jax.Array) -> jax.Array:
-        shape, most = (len(x_BxTxFx3), 1), min(most, length)
-        width_Bx1 = jax.random.randint(rngs.stream(key, "width"), shape, 0, most + 1)
-        start_Bx1 = jax.random.randint(rngs.stream(key, "start"), shape, 0, length - width_Bx1 + 1)
-        place_1xL = jnp.arange(length)[None]
-        return (place_1xL < start_Bx1) | (place_1xL >= start_Bx1 + width_Bx1)
+    def hidden(first_B: jax.Array, count_B: jax.Array, length: int, most: int, key: jax.Array) -> jax.Array:
+        width_B = jax.random.randint(rngs.stream(key, "width"), first_B.shape, 0, most + 1)
+        width_B = jnp.minimum(width_B, count_B)
+        left_B = jax.random.randint(rngs.stream(key, "start"), first_B.shape, 0, count_B - width_B + 1)
+        place_BxL = jnp.arange(length)[None] - (first_B + left_B)[:, None]
+        return (place_BxL >= 0) & (place_BxL < width_B[:, None])
 
-    frames_BxT = kept(x_BxTxFx3.shape[1], frames, rngs.stream(key, "frames"))
-    filters_BxF = kept(x_BxTxFx3.shape[2], filters, rngs.stream(key, "filters"))
-    return x_BxTxFx3 * frames_BxT[:, :, None, None] * filters_BxF[:, None, :, None]
+    rows, length, bins = x_BxTxFx3.shape[:3]
+    own = own_BxT.argmax(axis=1), own_BxT.sum(axis=1)
+    all_bins = jnp.zeros(rows, int), jnp.full(rows, bins)
+    frames_BxT = hidden(*own, length, frames, rngs.stream(key, "frames"))
+    filters_BxF = hidden(*all_bins, bins, min(filters, bins), rngs.stream(key, "filters"))
+    lost_BxTxF = own_BxT[:, :, None] & (frames_BxT[:, :, None] | filters_BxF[:, None, :])
+    return jnp.where(lost_BxTxF[..., None], 0, x_BxTxFx3)
 
 
-def _extract_batch(clips: list[np.ndarray], length: int) -> list[np.ndarray]:
-    """Spectrograms of clips of at most `length` frames, by the program for that length."""
+def _extract_batch(clips: list[np.ndarray], length: int, together: int) -> list[np.ndarray]:
+    """Spectrograms of up to `together` clips of at most `length` frames, by the program for that many."""
     samples = (length - 1) * HOP + WINDOW
-    x_BxT = np.zeros((_BATCH, samples), np.float32)
-    count_B = np.ones(_BATCH, np.int32)
+    x_BxT = np.zeros((together, samples), np.float32)
+    count_B = np.ones(together, np.int32)
     for b, clip_T in enumerate(clips):
         count_B[b] = frames(len(clip_T))
         x_BxT[b, : min(len(clip_T), samples)] = clip_T[:samples]

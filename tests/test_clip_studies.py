@@ -193,17 +193,27 @@ def test_clips_are_not_synthesized_before_all_gans_are_trained(run, tmp_path):
     assert f"{cut}: 2 of 6 GANs are not trained yet" in said and not (tmp_path / "out").exists()
 
 
-def test_clips_of_a_gan_that_diverged_say_the_step_it_was_left_at(run, tmp_path):
+def test_gans_that_diverged_make_no_clips_on_demand(run, tmp_path):
     cut = tmp_path / "cut"
     shutil.copytree(run, cut)
     lines = [json.loads(line) for line in (cut / "members.jsonl").read_text().splitlines()]
-    lines[0]["status"] = "diverged@3"
-    (cut / "members.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     out = tmp_path / "out"
-    code, _, err = launch("--mode=synthesize", f"--workdir={cut}", f"--out={out}", "--per_class=3")
+    asked = ["--mode=synthesize", f"--workdir={cut}", f"--out={out}", "--per_class=3"]
+
+    def diverged(*places):
+        for place in places:
+            lines[place]["status"] = "diverged@3"
+        (cut / "members.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    diverged(0)
+    code, _, err = launch(*asked)
     assert code == 0, err
-    left = pd.read_csv(out / "metadata.csv").drop_duplicates("member").set_index("member").step
-    assert left.to_dict() == {0: 3, 1: 4, 2: 4, 3: 4, 4: 4, 5: 4}
+    made = pd.read_csv(out / "metadata.csv")
+    assert set(made.member) == {1, 2, 3, 4, 5} and set(made.step) == {4}
+    assert (made.groupby(["arm", "emotion"]).size() == 3).all()
+    shutil.rmtree(out)
+    diverged(1, 2)
+    assert "all GANs of wavegan diverged" in refused(*asked)
 
 
 def test_gans_that_do_not_fit_the_memory_are_halved_and_trained(run, tmp_path, monkeypatch, capsys):

@@ -121,8 +121,8 @@ def test_standardisation_never_sees_other_clips(spectrograms):
 
 
 def test_masks_hide_a_band_of_frames_and_of_filters_of_every_width_and_nothing_else():
-    ones = jnp.ones((3000, 12, 6, 3))
-    x = np.asarray(logmel.masked(ones, 4, 6, jax.random.key(0)))
+    ones, own = jnp.ones((3000, 12, 6, 3)), jnp.ones((3000, 12), bool)
+    x = np.asarray(logmel.masked(ones, own, 4, 6, jax.random.key(0)))
     assert set(np.unique(x)) == {0, 1} and (x == x[..., :1]).all()
     x = x[..., 0].astype(int)
     frames, filters = x.max(axis=2), x.max(axis=1)
@@ -134,9 +134,29 @@ def test_masks_hide_a_band_of_frames_and_of_filters_of_every_width_and_nothing_e
         share = np.bincount(hidden.sum(axis=1), minlength=most + 1) / len(kept)
         np.testing.assert_allclose(share, 1 / (most + 1), atol=0.03)
         assert hidden[:, 1:-1].any(axis=0).all()
-    other = np.asarray(logmel.masked(ones, 4, 6, jax.random.key(1)))[..., 0]
+    other = np.asarray(logmel.masked(ones, own, 4, 6, jax.random.key(1)))[..., 0]
     assert (other != x).any()
-    np.testing.assert_array_equal(logmel.masked(ones, 0, 0, jax.random.key(0)), ones)
+    np.testing.assert_array_equal(logmel.masked(ones, own, 0, 0, jax.random.key(0)), ones)
+
+
+def test_masks_lie_inside_of_a_clip_and_leave_the_silence_beside_it():
+    """A clip of 5 frames in a segment of 12, from frame 4 on; bands of up to 8 frames."""
+    x_BxTxFx3, own_BxT = jnp.ones((2000, 12, 6, 3)), jnp.zeros((2000, 12), bool).at[:, 4:9].set(True)
+    x = np.asarray(logmel.masked(x_BxTxFx3, own_BxT, 8, 3, jax.random.key(0)))
+    assert x[:, :4].all() and x[:, 9:].all()
+    hidden = 5 - x[..., 0].max(axis=2)[:, 4:9].sum(axis=1).astype(int)
+    assert set(hidden) == set(range(6))  # all of a short clip at most
+    assert (x[:, 4:9] == 0).any(axis=(0, 2, 3)).all()
+
+
+def test_long_clips_are_extracted_a_few_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=8000 * n).astype(np.float32) for n in (1, 5, 4, 5)]
+    names = list("abcd")
+    whole = logmel.extract(clips, names)
+    monkeypatch.setattr(logmel, "_FRAMES", 300)  # one of 250 frames at once
+    for few, many in zip(logmel.extract(clips, names), whole, strict=True):
+        np.testing.assert_allclose(few, many, atol=1e-4)
 
 
 def test_a_coefficient_that_never_varies_becomes_0():

@@ -15,11 +15,12 @@ from sergan.nets.sound import KINDS
 def synthesize(config: Any, run: epath.Path, out: epath.Path, per_class: int) -> str:
     """Writes `per_class` wav files of each class by each kind of GAN into the new folder `out`.
 
-    They come from the GANs of all folds and seeds in equal parts; metadata.csv says from which, and which
-    fold's test clips they may be used with.
+    They come from the GANs of all folds and seeds in equal parts, but for those that diverged; metadata.csv
+    says from which, and which fold's test clips they may be used with.
 
     Raises:
-      UserError: the folder is there already, or the run has no GAN, or one that is not trained yet.
+      UserError: the folder is there already, or the run has no GAN, or one that is not trained yet, or all of
+        a kind diverged.
     """
     if out.exists():
         raise UserError(f"{out}: clips are written into a new folder; name one that is not there yet")
@@ -46,6 +47,9 @@ def _of_kind(resolved: study.Study, generators: Generators, kind: str, per_class
     """Clips of one kind of GAN, from its folds and seeds in turn."""
     seeds = range(resolved.config.sound.seeds)
     jobs = [make.Job(kind, fold.index, seed) for seed in seeds for fold in resolved.folds]
+    jobs = [job for job in jobs if all(map(generators.sound, generators.members(*job)))]
+    if not jobs:
+        raise UserError(f"all GANs of {kind} diverged; begin anew with a lower config.sound.learning_rate")
     parts = []
     for share, job in zip(np.array_split(np.arange(per_class), len(jobs)), jobs, strict=True):
         if len(share):

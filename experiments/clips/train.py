@@ -18,7 +18,7 @@ from sergan.checkpoint import save_tree
 from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
-from sergan.run_folder import last_step
+from sergan.run_folder import diverged, last_step
 from sergan.sounds import SoundConfig, SoundData, SoundState
 from sergan.state import stack
 
@@ -172,6 +172,10 @@ class Generators:
     def step(self, member: SoundMember) -> int:
         """The step at which the member's generator was left."""
         return last_step(self._lines[member.index], member.gan.steps)
+
+    def sound(self, member: SoundMember) -> bool:
+        """Whether the member has not diverged."""
+        return not diverged(self._lines[member.index])
 
     def check_trained(self) -> None:
         """Raises UserError for a run whose training has not come to its end."""

@@ -1,5 +1,6 @@
 """Convolutional-recurrent classifier of log-Mel segments; a clip's posterior is pooled over them."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -119,7 +120,8 @@ def fit_predict(
     Args:
       together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
         as long as that of one, and `_TOGETHER` elsewhere. As many programs run beside each other as there
-        are devices; those of a CPU all on one, where they compile once. Answers depend on neither.
+        are devices; those of a CPU all on one, where they compile once. Answers depend on neither. Half as
+        many are tried where they do not fit the memory.
       told: is called for each task after every few steps, from several threads, with its steps so far and
         what these few said on average: "loss", of the whole, and "accuracy" on segments that train.
     Raises:
@@ -146,7 +148,14 @@ def fit_predict(
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))
-    posteriors = np.concatenate(Parallel(n_jobs=len(devices), prefer="threads")(programs))
+    try:
+        posteriors = np.concatenate(Parallel(n_jobs=len(devices), prefer="threads")(programs))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) or together == 1:
+            raise
+        half = -(-together // 2)
+        print(f"{together} classifiers do not fit the memory; trying {half}", file=sys.stderr)
+        return fit_predict(settings, clips, tasks, half, told)
     return [
         _answer(_segments(clips, task, settings.net.frames)[0], posterior)
         for task, posterior in zip(tasks, posteriors, strict=False)
@@ -178,7 +187,7 @@ def _train(
 
 
 def _chunk_length(settings: AdcrnnSettings) -> int:
-    return next(n for n in (50, 25, 20, 10, 5, 1) if settings.steps % n == 0)
+    return max(n for n in range(1, 51) if settings.steps % n == 0)
 
 
 @lru_cache
@@ -268,7 +277,8 @@ def _batch(
     x_BxTxFx3 = logmel.standardise(x_BxTxFx3, data.standard)
     if settings.mask_frames or settings.mask_filters:
         most = settings.mask_frames, settings.mask_filters
-        x_BxTxFx3 = logmel.masked(x_BxTxFx3, *most, rngs.stream(key, "mask"))
+        own_BxT = logmel.own_frames(clips, clip_B, start_B, settings.net.frames)
+        x_BxTxFx3 = logmel.masked(x_BxTxFx3, own_BxT, *most, rngs.stream(key, "mask"))
     return x_BxTxFx3, data.label_U[drawn_B]
 
 

@@ -47,10 +47,11 @@ class AdcrnnConfig:
     precision: str = "float32"  # of the products, see `products`
 
 
-# By name: what differs from ADCRNN. ADRNN is Meng et al. 2019, with Pham's sizes where they are not known;
-# ACRNN is Chen et al. 2018.
+# By name: what differs from ADCRNN. The bidirectional one has eq. (4)'s two directions in as many units.
+# ADRNN is Meng et al. 2019, with Pham's sizes where they are not known; ACRNN is Chen et al. 2018.
 VARIANTS: dict[str, dict[str, Any]] = {
     "adcrnn": {},
+    "adcrnn_bidirectional": {"bidirectional": True, "units": 256},
     "adrnn": {
         "convolution_norm": True,
         "bidirectional": True,

@@ -62,13 +62,13 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
 
 
 def test_several_chunks_of_several_calls_compile_one_program(clips, caplog):
-    own = settings(15, learning_rate=2e-3)  # which no other test has
+    own = settings(51, learning_rate=2e-3)  # which no other test has
     jax.config.update("jax_log_compiles", True)  # in all threads
     with caplog.at_level(logging.WARNING):
         for half in HALVES:
             adcrnn.fit_predict(own, clips, [task(half)])
     jax.config.update("jax_log_compiles", False)
-    assert adcrnn._chunk_length(own) < 15
+    assert adcrnn._chunk_length(own) == 17
     compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling jit(chunk)")]
     assert len(compiled) == 1
 
@@ -87,6 +87,24 @@ def test_a_task_alone_equals_itself_among_others(clips):
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
     assert not np.allclose(alone[0].probability_RxC, alone[2].probability_RxC, atol=1e-2)
+
+
+def test_tasks_that_do_not_fit_the_memory_are_tried_in_halves(clips, monkeypatch, capsys):
+    tasks = [task(HALVES[0], seed=seed) for seed in range(4)]
+    whole, train, sizes = adcrnn.fit_predict(settings(2), clips, tasks), adcrnn._train, []
+
+    def little_memory(settings, together, *more):
+        sizes.append(together)
+        if together > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
+        return train(settings, together, *more)
+
+    monkeypatch.setattr(adcrnn, "_train", little_memory)
+    halved = adcrnn.fit_predict(settings(2), clips, tasks, together=4)
+    assert list(dict.fromkeys(sizes)) == [4, 2, 1]
+    assert "4 classifiers do not fit the memory; trying 2" in capsys.readouterr().err
+    for one, other in zip(whole, halved, strict=True):
+        np.testing.assert_array_equal(one.probability_RxC, other.probability_RxC)
 
 
 def test_answers_follow_the_order_in_which_clips_are_asked(clips):
