@@ -101,6 +101,8 @@ def bench(
     rng = np.random.default_rng([seed, fold.index, zlib.crc32(arm.encode())])
     if arm in METHODS:
         member = generators.member(arm, normalisation, fold.index, seed, point)
+        if not generators.sound(member):
+            raise UserError(f"{arm}: training diverged at step {generators.step(member)}")
         if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
             source_R = np.resize(source_R, max(per_class, len(source_R)))
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
@@ -147,6 +149,11 @@ def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Ta
         done = CLASSIFIERS[classifier](structure, problems, tasks, classes)
         found |= dict(zip(places, done, strict=True))
     return [found[i] for i in range(len(asked))]
+
+
+def diverged(classifier: str, task: Task) -> UserError:
+    """What is said of an answer that is not sound."""
+    return UserError(f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate")
 
 
 def _draw(y_KxNxD: np.ndarray, source_R: np.ndarray, per_class: int, rng: np.random.Generator) -> Synthetic:

@@ -228,12 +228,15 @@ def _check_view(config: Any) -> None:
 def _several(config: Any, *keys: str) -> dict[str, Any]:
     """The values of keys that hold several, each by its place.
 
-    Raises UserError if a key of the grid holds none while something is to be chosen.
+    Raises UserError if a key of the grid holds none while something is to be chosen, or one twice.
     """
     named: dict[str, Any] = {}
     for key in keys:
         values = ranges.at(config, key)
         if not len(values) and key.startswith("choice.") and config.choice.amounts:
             raise UserError(f"config.{key} is empty: nothing to choose from")
+        twice = [value for i, value in enumerate(values) if value in values[:i]]
+        if twice:
+            raise UserError(f"config.{key} has {twice[0]} twice; name each value once")
         named |= {f"{key}[{i}]": value for i, value in enumerate(values)}
     return named

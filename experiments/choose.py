@@ -7,13 +7,14 @@ Across corpora the one inner fold tests on the target's development rows.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from etils import epath
 
 from experiments import hosts
-from experiments.arms import Bench, answers, bench, can_make
+from experiments.arms import Bench, answers, bench, can_make, diverged
 from experiments.holes import Holes
 from experiments.settings import Setting, grid
 from experiments.study import Study
@@ -148,8 +149,7 @@ class _Trials:
 
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
-        any_grid = self._grid(self.study.config.classifiers[0])
-        kinds = dict.fromkeys((setting.strength, setting.point) for setting in any_grid)
+        kinds = self._grids[self.study.config.classifiers[0]]
         frames, folds = [], self.study.inner
         together = -(-len(folds) // -(-len(folds) // _FOLDS_AT_ONCE))  # parts of about the same length
         for start in range(0, len(folds), together):
@@ -159,8 +159,16 @@ class _Trials:
                     frames += self._counts(classifier, benches, *kind)
         return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
 
-    def _grid(self, classifier: str) -> list[Setting]:
-        return grid(self.study.config, self.arm, classifier, self.study.points_of(self.arm))
+    @cached_property
+    def _grids(self) -> dict[str, dict[tuple[float, int], list[tuple[int, Setting]]]]:
+        """Of each classifier, by strength and point: settings with their numbers in its grid."""
+        found: dict[str, dict[tuple[float, int], list[tuple[int, Setting]]]] = {}
+        for classifier in self.study.config.classifiers:
+            kinds = found.setdefault(classifier, {})
+            settings = grid(self.study.config, self.arm, classifier, self.study.points_of(self.arm))
+            for number, setting in enumerate(settings):
+                kinds.setdefault((setting.strength, setting.point), []).append((number, setting))
+        return found
 
     def _benches(self, inner: list[Fold], strength: float, point: int) -> Iterator[Bench]:
         study = self.study
@@ -180,18 +188,20 @@ class _Trials:
         asked: list[tuple[Setting, Task]] = []
         numbers = []
         for place, rows in enumerate(benches):
-            for number, setting in enumerate(self._grid(classifier)):
-                if (setting.strength, setting.point) == (strength, point):
-                    try:
-                        asked.append((setting, rows.task(place, setting, real=True, seed=0)))
-                        numbers.append(number)
-                    except UserError as error:
-                        self.holes.add(rows.fold, setting.amount, error)
+            for number, setting in self._grids[classifier][strength, point]:
+                try:
+                    asked.append((setting, rows.task(place, setting, real=True, seed=0)))
+                    numbers.append(number)
+                except UserError as error:
+                    self.holes.add(rows.fold, setting.amount, error)
         said = answers(classifier, benches, asked) if asked else []
-        return [
-            _counted(self.study, classifier, number, task, answer)
-            for number, (_, task), answer in zip(numbers, asked, said, strict=True)
-        ]
+        frames = []
+        for number, (setting, task), answer in zip(numbers, asked, said, strict=True):
+            if answer.sound:
+                frames.append(_counted(self.study, classifier, number, task, answer))
+            else:
+                self.holes.add(self.study.fold(task.fold), setting.amount, diverged(classifier, task))
+        return frames
 
 
 def _counted(study: Study, classifier: str, number: int, task: Task, answer: Answer) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from etils import epath
 
 from experiments import hosts, predictions
-from experiments.arms import Bench, answers, bench
+from experiments.arms import Bench, answers, bench, diverged
 from experiments.choose import Choices
 from experiments.holes import Holes
 from experiments.settings import Setting, fixed
@@ -116,7 +116,7 @@ class _Part:
                         seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
                     except UserError as error:
-                        self._holes.add(fold, setting.amount or self._study.amount, error)
+                        self._holes.add(fold, self._sets(entry, setting), error)
         if not asked:
             return pd.DataFrame()
         said = answers(classifier, benches.made, [(setting, task) for _, setting, task in asked])
@@ -125,9 +125,8 @@ class _Part:
             if answer.sound:
                 frames.append(self._frame(classifier, entry, task, answer))
             else:
-                reason = f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate"
                 fold = self._study.fold(task.fold)
-                self._holes.add(fold, setting.amount or self._study.amount, UserError(reason))
+                self._holes.add(fold, self._sets(entry, setting), diverged(classifier, task))
         return pd.concat(frames) if frames else pd.DataFrame()
 
     def bench(self, fold: int, strength: float, point: int) -> Bench:
@@ -164,6 +163,10 @@ class _Part:
         chosen = self._choices.get((self._job.normalisation, arm, classifier, fold))
         if chosen and point == 0:
             yield Entry(both, CHOSEN), chosen
+
+    def _sets(self, entry: Entry, setting: Setting) -> float:
+        """Synthetic rows over real ones, as a hole names them."""
+        return 0.0 if entry.arm == "real" else setting.amount or self._study.amount
 
     def _frame(self, classifier: str, entry: Entry, task: Task, answer: Answer) -> pd.DataFrame:
         study, config = self._study, self._study.config

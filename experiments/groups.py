@@ -63,11 +63,11 @@ def train(
 ) -> None:
     """Trains what is not trained yet, `size` members at a time.
 
-    A group that does not fit the memory is halved, and so are all after it; `smaller` is told their size.
-    The first `profile` steps after a chunk that compiles are traced.
+    A group whose first steps do not fit the memory is halved, and so are all after it; `smaller` is told
+    their size. The first `profile` steps after a chunk that compiles are traced.
 
     Raises:
-      UserError: a group does not fit the memory of one of several hosts.
+      UserError: a group does not fit the memory of one of several hosts, or that has fitted before.
     """
     total = _steps(training.planned)
     generators.drop_damaged_ones(run)
@@ -81,13 +81,17 @@ def train(
     ):
         while todo:
             taken = training.take(todo, size)
-            interrupted = False
+            group, interrupted = training.begin(number, taken), False
             try:
-                group = training.begin(number, taken)
                 interrupted = _to_its_end(group, interrupts, progress, trace, total - _steps(todo))
             except jax.errors.JaxRuntimeError as error:
                 if not generators.lacks_memory(error) or len(taken) == 1:
                     raise
+                if group.step:  # other programs have taken memory; what is saved is not thrown away
+                    raise UserError(
+                        f"{len(taken)} members no longer fit the memory; free some and run the same command "
+                        "again, which goes on"
+                    ) from error
                 size = _halved(len(taken), error)
                 generators.drop_states(run, number)
                 smaller(size)

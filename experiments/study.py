@@ -157,6 +157,12 @@ def assemble(config: Any, given: Rows) -> Study:
     _check_differences(swept, plan)
     unused = corpus.select(np.arange(0)) if unused is None else unused
     study = Study(config, classes, corpus, source, outer, inner, swept, plan, unused)
+    for fold in [*outer, *inner]:
+        if not len(folds.source_rows(fold, source)):
+            raise UserError(
+                f"config.source={config.source}: all of its speakers are held out with "
+                f"{' '.join(fold.held_out[:3])}; name speech that has others, too"
+            )
     of_source = all(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)  # others go on
     for fold in outer:
         have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
@@ -165,6 +171,10 @@ def assemble(config: Any, given: Rows) -> Study:
                 f"config.amount={config.amount} needs {want} synthetic rows per class when "
                 f"{' '.join(fold.held_out)} is held out, the source has {have}; it takes 1 or more"
             )
+        for key, amounts in {"curve": config.curve, "choice.amounts": config.choice.amounts}.items():
+            few = [amount for amount in amounts if study.per_class(fold, amount) < 1]
+            if few:
+                raise UserError(f"config.{key}: {few[0]:g} sets of the fold are no row of a class; take more")
     if "speaker" in config.normalisations:
         check_speakers("corpus", corpus)
         check_speakers(f"source {config.source}", source)
@@ -174,6 +184,8 @@ def assemble(config: Any, given: Rows) -> Study:
 def _check_differences(swept: list[Point], plan: list[Member]) -> None:
     """Raises UserError for swept keys that no trained arm looks at."""
     losses = list(dict.fromkeys(member.loss for member in plan))
+    if len(swept) > 1 and not losses:
+        raise UserError(f"config.sweep: none of config.arms is trained; have one of {', '.join(METHODS)}")
     for key in swept[0] if losses else ():
         if key in Hypers._fields and not any(key in reads(loss) for loss in losses):
             raise UserError(

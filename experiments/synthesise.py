@@ -129,14 +129,14 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
             "config with CycleGANs to its end first"
         )
     sound = [m for m in wanted if generators.sound(m)]
-    count_M = (
-        [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))] if sound else []
-    )
+    if not sound:
+        raise UserError(f"{run}: all {len(wanted)} members diverged; begin anew with a lower hypers.lr_g")
+    count_M = [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))]
     may_M = [folds.source_rows(study.fold(member.fold), source) for member in sound]
-    if wanted and wanted[0].loss in adversarial.KINDS:  # rows from noise, as many as are wanted
+    if wanted[0].loss in adversarial.KINDS:  # rows from noise, as many as are wanted
         may_M = [np.resize(np.arange(len(source.ids_U)), max(1, per_class))] * len(sound)
-    fewest = min((len(rows_R) for rows_R in may_M), default=0)
-    if not count_M or per_class < 1 or max(count_M) > fewest:
+    fewest = min(map(len, may_M))
+    if per_class < 1 or max(count_M) > fewest:
         raise UserError(
             f"--per_class={per_class}: between 1 and {len(sound) * fewest} rows can be made from "
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"

@@ -42,7 +42,7 @@ class _Group:
         self._indices = [member.index for member in group]
         self._has_logged = bool(logged.intersection(self._indices))
         logged.update(self._indices)
-        self.count, self.chunk = len(_distinct(group)), study.config.training.log_every
+        self.count, self.chunk, self.step = len(_distinct(group)), study.config.training.log_every, 0
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
         self._checkpoints = generators.checkpoints(run, number, self._indices)
@@ -53,9 +53,11 @@ class _Group:
         x_UxD, x_SxD = self._study.tables[self._group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, [self._study.view(member) for member in self._group])
         self._hypers = members.stack_hypers(self._group)
-        state = members.init(self._gan, self._group)
         self.step = self._saved = int(hosts.as_first(self._checkpoints.latest() or 0))
-        self._state = self._checkpoints.restore(self.step, state) if self.step else state
+        if self.step:
+            self._state = self._checkpoints.restore(self.step, members.abstract(self._gan, self._group))
+        else:
+            self._state = members.init(self._gan, self._group)
         if hosts.first() and self._has_logged:
             member_log.forget_after(self._run, self._indices, self.step)
         self._events = Events(self._run / FOLDER / self._name, self.step) if hosts.first() else None

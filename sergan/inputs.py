@@ -61,6 +61,11 @@ def corpus_table(
     """
     check_corpus(name, root, table, key)
     own = columns or {}
+    if own and (table.endswith(".npz") or not (table or name == "audformat")):
+        raise UserError(
+            f"config.{key}.columns: {table or name} has its own names; columns are for tables of clips or "
+            "features (.csv, .parquet) and for audformat"
+        )
     if table:
         rows = _table(table, extraction, own, labelled=True)
     elif root.startswith(prepared.PREFIX):

@@ -123,6 +123,14 @@ def init(config: GanConfig, group: list[Member]) -> GanState:
     return _compiled_init(config, _placement(len(group), PartitionSpec("member")))(keys_M)
 
 
+def abstract(config: GanConfig, group: list[Member]) -> GanState:
+    """Shapes, types and places of `init`, without memory: what a checkpoint is restored as."""
+    placement = _placement(len(group), PartitionSpec("member"))
+    keys_M = jax.random.split(jax.random.key(0), len(group))
+    state = jax.eval_shape(jax.vmap(lambda key: methods.of(config).init(config, key)), keys_M)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement), state)
+
+
 @lru_cache
 def _compiled_init(config: GanConfig, placement: NamedSharding) -> Callable[[jax.Array], GanState]:
     return jax.jit(jax.vmap(lambda key: methods.of(config).init(config, key)), out_shardings=placement)

@@ -196,6 +196,12 @@ def test_speakers_with_the_corpus_own_names_are_no_strangers(extraction):
 # own data
 
 
+@pytest.mark.parametrize(("name", "table"), [("any", "rows.npz"), ("emodb", "")])
+def test_columns_are_refused_where_none_are_looked_for(extraction, name, table):
+    with pytest.raises(UserError, match=r"config\.corpus\.columns: .* has its own names; columns are for"):
+        corpus_table(name, "", table, extraction, columns={"emotion": "label"})
+
+
 def clips(folder, columns="file,emotion,speaker"):
     """The twenty clips as a table of clips, and the recordings that it has."""
     recordings = emodb.read(ROOT)

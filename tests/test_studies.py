@@ -106,7 +106,7 @@ def test_a_point_that_diverges_costs_the_others_nothing(tmp_path, half, undrawn)
     lines = [json.loads(line) for line in (wild / "members.jsonl").read_text().splitlines()]
     assert {line["point"] for line in lines if line["status"].startswith("diverged")} == {1}
     holes = [json.loads(line) for line in (wild / "holes.jsonl").read_text().splitlines()]
-    assert holes and all("training diverged, and the rows are too large" in hole["reason"] for hole in holes)
+    assert holes and all("wdiv: training diverged at step" in hole["reason"] for hole in holes)
     page = (wild / "report.html").read_text()
     assert "What could not run" in page and "diverged" in page
 

@@ -69,7 +69,7 @@ class _Group:
         self._study, self._run, self._number, self._members = study, run, number, members
         self._clips = clips
         self._gan, self.count, self.chunk = members[0].gan, len(members), study.config.training.log_every
-        self._indices = [member.index for member in members]
+        self.step, self._indices = 0, [member.index for member in members]
         self._checkpoints = generators.checkpoints(run, number, self._indices)
         self._events: Events | None = None
 
@@ -78,9 +78,10 @@ class _Group:
         data = [_data(self._study, member, *self._clips) for member in self._members]
         shared = {"x_UxT": jnp.asarray(self._clips[0]), "length_U": jnp.asarray(self._clips[1])}
         self._data = _together(data)._replace(**shared)
-        state = _init(self._gan, self.count)(_together([_key(member) for member in self._members]))
+        init, keys = _init(self._gan, self.count), _together([_key(member) for member in self._members])
         self.step = self._checkpoints.latest() or 0
-        self._state = self._checkpoints.restore(self.step, state) if self.step else state
+        abstract = jax.eval_shape(init, keys)
+        self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
         member_log.forget_after(self._run, self._indices, self.step)
         name = f"{self._members[0].arm}_{self._number:03d}"
         self._events = Events(self._run / FOLDER / name, self.step)
@@ -192,9 +193,11 @@ class Generators:
         Args:
           stream: of random numbers; the same gives the same clips.
         """
+        if not len(label_N):
+            return np.zeros((0, member.gan.samples), np.float32)
         gen, key = self._gen(member), rngs.stream(_key(member), stream)
         to_waves = self._inverse(member)
-        parts = [np.zeros((0, member.gan.samples), np.float32)]
+        parts = []
         for start in range(0, len(label_N), _MADE):
             label_B = np.resize(label_N[start : start + _MADE], _MADE)  # one program for all
             made = _compiled_sample(member.gan)(gen, jax.random.fold_in(key, start), jnp.asarray(label_B))
@@ -211,10 +214,15 @@ class Generators:
 
     def _gen(self, member: SoundMember) -> Any:
         line = self._lines[member.index]
-        count = line["group_size"]
-        keys = jax.random.key(0) if count == 1 else jax.random.split(jax.random.key(0), count)
-        gen = generators.restore(self._run, line["group"], jax.eval_shape(_init(member.gan, count), keys).gen)
-        return gen if count == 1 else jax.tree.map(lambda leaf: leaf[line["place"]], gen)
+        gen = _restored(member.gan, self._run, line["group"], line["group_size"])
+        return gen if line["group_size"] == 1 else jax.tree.map(lambda leaf: leaf[line["place"]], gen)
+
+
+@lru_cache(maxsize=1)
+def _restored(gan: SoundConfig, run: epath.Path, group: int, count: int) -> Any:
+    """Generators of a group, whose members make their clips one after another."""
+    keys = jax.random.key(0) if count == 1 else jax.random.split(jax.random.key(0), count)
+    return generators.restore(run, group, jax.eval_shape(_init(gan, count), keys).gen)
 
 
 def _whose(member: SoundMember) -> str:

@@ -99,8 +99,17 @@ def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others
 class Spy:
     """Generators that say how many rows they are asked for."""
 
+    def __init__(self, diverged=False):
+        self._diverged = diverged
+
     def member(self, *_):
         return None
+
+    def sound(self, member):
+        return not self._diverged
+
+    def step(self, member):
+        return 20
 
     def transfer(self, member, x_SxD, rows_N):
         return np.random.default_rng(0).normal(size=(2, len(rows_N), x_SxD.shape[1]))
@@ -112,6 +121,11 @@ def test_noise_makes_more_rows_than_the_source_has_and_a_transfer_no_more(made, 
     assert ours.synthetic.x_KxNxD.shape == (2, count, 6)
     rows = ours.synthetic.x_KxNxD.reshape(-1, 6)
     assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_rows_of_generators_that_diverged_are_not_used(made):
+    with pytest.raises(UserError, match="wdiv: training diverged at step 20"):
+        bench(made, Spy(diverged=True), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
 
 
 def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeypatch):
@@ -294,6 +308,11 @@ def test_classifiers_that_diverge_are_holes_and_the_others_go_on(made, tmp_path)
     run = epath.Path(tmp_path / "run")
     run.mkdir()
     (run / "members.jsonl").write_text("")
+    choices = choose.choose(made, run)
+    assert {key[2] for key in choices} == {"svm"}
+    tried = writers.read_frame(run / "inner.csv", ("arm",)).groupby("classifier").inner_uar
+    assert tried.count()["dnn"] == 0 and tried.min()["svm"] > 0.5
+    shutil.rmtree(run / "choice")
     classify.classify(made, run, {})
     gather(run)
     predictions = writers.read_frame(run / "predictions.csv", ("arm", "classifier"))
@@ -302,6 +321,7 @@ def test_classifiers_that_diverge_are_holes_and_the_others_go_on(made, tmp_path)
     assert {(line["fold"], line["arm"]) for line in lines} == {
         (f, a) for f in range(4) for a in ("real", "moments")
     }
+    assert {line["amount"] for line in lines if line["arm"] == "real"} == {0.0}
     assert "dnn diverged with seed 0; lower config.dnn.learning_rate" in {line["reason"] for line in lines}
     made.config.classifiers = ("dnn",)
     shutil.rmtree(run / "predictions")

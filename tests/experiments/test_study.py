@@ -185,6 +185,27 @@ def test_arms_that_make_nothing_of_the_source_may_have_more_rows_than_it_has(con
     refused(config, "config.amount=20.0 needs 1460 synthetic rows per class .* the source has 1019")
 
 
+def test_a_source_whose_speakers_are_all_held_out_is_refused(config, toy):
+    """Arms that take nothing of S would go on, but its rows scale the features."""
+    config.corpus.classes, config.arms, config.amount = (), ("smote",), 1.0
+    own = toy.unlabelled()
+    study.assemble(config, speech.Rows(toy, own))
+    with pytest.raises(UserError, match=r"config.source=.*: all of its speakers are held out with s2"):
+        study.assemble(config, speech.Rows(toy, own.select(np.flatnonzero(own.speakers_U == "s2"))))
+
+
+def test_a_sweep_without_an_arm_that_is_trained_is_refused(config):
+    config.arms, config.sweep = ("noise", "smote"), grid(lambda_cyc=(1.0, 2.0))
+    refused(config, "config.sweep: none of config.arms is trained; have one of ")
+
+
+def test_amounts_that_are_no_row_or_there_twice_are_refused(config):
+    config.curve = (1.0, 1)
+    refused(config, "config.curve has 1 twice")
+    config.curve = (1e-3, 1.0)
+    refused(config, r"config.curve: 0.001 sets of the fold are no row of a class")
+
+
 def test_speakers_of_one_row_have_no_deviation(toy):
     study.check_speakers("source", toy)
     with pytest.raises(UserError, match=r"^source: 1 speakers have one row \(s1\)"):
@@ -416,7 +437,7 @@ def test_clips_of_the_target_in_the_source_never_train(to_ravdess, tmp_path, sto
 
 def test_the_target_itself_is_no_source(to_ravdess, tmp_path):
     to_ravdess.source = f"ravdess:{tmp_path / 'RAVDESS'}"
-    refused(to_ravdess, "the source has 0|needs 0 synthetic rows")
+    refused(to_ravdess, "all of its speakers are held out with ravdess/01")
 
 
 def test_the_corpus_as_its_own_source_is_every_clip_of_the_training_speakers(config):

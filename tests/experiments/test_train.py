@@ -12,6 +12,7 @@ from configs.emodb_wdiv import get_config
 from experiments import speech, study, train
 from sergan import members, writers
 from sergan.checkpoint import Checkpoints
+from sergan.errors import UserError
 from sergan.members import groups
 
 
@@ -116,6 +117,28 @@ def test_a_diverged_member_is_left_out_of_the_means_that_are_shown():
     values_MxK = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 4.0]])
     np.testing.assert_array_equal(train._finite(values_MxK).mean(axis=0), [3.0, 3.0])
     assert np.isnan(train._finite(np.full((2, 2), np.nan))).all()
+
+
+def test_a_group_that_no_longer_fits_the_memory_keeps_what_is_saved(debug, tmp_path, monkeypatch):
+    run, advance, start, begun = epath.Path(tmp_path), train._Group.advance, train._Group.start, []
+
+    def little_memory(group):
+        if group.step == 4:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
+        return advance(group)
+
+    def starting(group):
+        start(group)
+        begun.append(group.step)
+
+    first = replace(debug, members=debug.members[:5])
+    monkeypatch.setattr(train._Group, "advance", little_memory)
+    with pytest.raises(UserError, match="5 members no longer fit the memory; free some"):
+        train.train(first, run, 5, never)
+    monkeypatch.setattr(train._Group, "advance", advance)
+    monkeypatch.setattr(train._Group, "start", starting)
+    train.train(first, run, 5, never)
+    assert begun == [4] and len(writers.read_lines(run / "members.jsonl")) == 5
 
 
 def test_a_trained_group_is_not_trained_again(debug, straight):
