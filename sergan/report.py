@@ -27,6 +27,13 @@ from sergan import (
 )
 from sergan.run_folder import UNFINISHED, Missing, RowsFile, Run, diverged, last_step
 
+_FOLDS = {  # of a study on features, by its protocol
+    "speaker": "one speaker is left out at a time",
+    "speaker_groups": "one group of speakers is left out at a time",
+    "session": "one session is left out at a time, with its speakers",
+    "speaker_text": "one speaker’s clips of one text are tested, and neither that speaker nor that text trains",
+    "across": "one corpus trains and another is tested",
+}
 _COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
 
 
@@ -90,14 +97,16 @@ def _head(run: Run) -> str:
     if run.record.get("started"):
         about.append(f"started {run.record['started']}")
     about.append(f"ended {run.record['ended']}" if run.record.get("ended") else "not finished yet")
-    what = clip_findings.about(run) if run.kind == "recordings" else _about(config.get("source"))
+    what = (
+        clip_findings.about(run) if run.kind == "recordings" else _about(config.get("source"), run.protocol)
+    )
     return (
         f"<h1>{html.escape(_title(run))}</h1>\n"
         f'<p class="soft">{html.escape("; ".join(about))}.</p>\n<p class="soft">{what}</p>'
     )
 
 
-def _about(source: str | None) -> str:
+def _about(source: str | None, protocol: str) -> str:
     """What a study on features does, in a paragraph."""
     what = f"Rows of the source “{source}” are transferred to each emotion by CycleGANs. " if source else ""
     return (
@@ -105,7 +114,7 @@ def _about(source: str | None) -> str:
         "<b>real+x</b> on real and synthetic rows, <b>x</b> on synthetic rows alone. Normalisation "
         "<b>train</b> uses the training speakers only; <b>speaker</b> uses all rows of each speaker, "
         "unlabelled, the held-out one included; <b>corpus</b> likewise all rows of each corpus. UAR: "
-        "unweighted average recall, pooled over the folds."
+        f"unweighted average recall, pooled over the folds. Folds: {_FOLDS[protocol]}."
     )
 
 

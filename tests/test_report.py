@@ -16,6 +16,7 @@ import pytest
 from etils import epath
 from PIL import Image
 
+from experiments.checks import PROTOCOLS
 from sergan import comparison, data, folds, metrics, report, samples
 from sergan.corpora import emodb, tables
 from sergan.run_folder import Run
@@ -244,6 +245,11 @@ def test_every_section_is_there_and_has_content(page):
     assert tuple(page.sections) == SECTIONS
     assert page.open == []
     assert not any("not there yet" in text for text in page.sections.values())
+
+
+def test_the_page_says_what_is_left_out(page):
+    assert "Folds: one speaker is left out at a time." in page
+    assert set(report._FOLDS) == set(PROTOCOLS)
 
 
 def test_a_member_of_random_folds_is_without_nobody():
