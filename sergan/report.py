@@ -31,7 +31,7 @@ _FOLDS = {  # of a study on features, by its protocol
     "speaker": "one speaker is left out at a time",
     "speaker_groups": "one group of speakers is left out at a time",
     "session": "one session is left out at a time, with its speakers",
-    "speaker_text": "one speaker’s clips of one text are tested, and neither that speaker nor that text trains",
+    "speaker_text": "clips of one speaker and one text are tested, and neither of the two trains",
     "across": "one corpus trains and another is tested",
 }
 _COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
