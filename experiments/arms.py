@@ -102,7 +102,8 @@ def bench(
     if arm in METHODS:
         member = generators.member(arm, normalisation, fold.index, seed, point)
         if not generators.sound(member):
-            raise UserError(f"{arm}: training diverged at step {generators.step(member)}")
+            step = generators.step(member)
+            raise UserError(f"{arm}: training diverged at step {step}; lower config.hypers.lr_g or lr_c")
         if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
             source_R = np.resize(source_R, max(per_class, len(source_R)))
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
@@ -128,7 +129,9 @@ def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
     """Raises UserError for rows that no classifier could multiply with each other."""
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(np.einsum("knd,knd->kn", y_KxNxD, y_KxNxD)).all():
-            raise UserError(f"{arm}: training diverged, and the rows are too large to be classified")
+            raise UserError(
+                f"{arm}: the rows are too large to be classified; lower config.hypers.lr_g or lr_c"
+            )
 
 
 def can_make(study: Study, arm: str, fold: Fold, amount: float) -> bool:

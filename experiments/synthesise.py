@@ -41,8 +41,7 @@ class Generators:
 
     def step(self, member: Member) -> int:
         """The step at which the member's generators were left."""
-        steps = member.gan.pretrain_steps + member.gan.steps
-        return last_step(self._lines[member.index], steps)
+        return last_step(self._lines[member.index], member.steps)
 
     def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
         """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.

@@ -99,8 +99,8 @@ def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others
 class Spy:
     """Generators that say how many rows they are asked for."""
 
-    def __init__(self, diverged=False):
-        self._diverged = diverged
+    def __init__(self, diverged=False, scale=1.0):
+        self._diverged, self._scale = diverged, scale
 
     def member(self, *_):
         return None
@@ -112,7 +112,7 @@ class Spy:
         return 20
 
     def transfer(self, member, x_SxD, rows_N):
-        return np.random.default_rng(0).normal(size=(2, len(rows_N), x_SxD.shape[1]))
+        return self._scale * np.random.default_rng(0).normal(size=(2, len(rows_N), x_SxD.shape[1]))
 
 
 @pytest.mark.parametrize(("arm", "count"), [("wdiv", 48), ("adan", 500), ("sahu_cgan", 500)])
@@ -126,6 +126,8 @@ def test_noise_makes_more_rows_than_the_source_has_and_a_transfer_no_more(made, 
 def test_rows_of_generators_that_diverged_are_not_used(made):
     with pytest.raises(UserError, match="wdiv: training diverged at step 20"):
         bench(made, Spy(diverged=True), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
+    with pytest.raises(UserError, match="wdiv: the rows are too large to be classified"):
+        bench(made, Spy(scale=1e200), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
 
 
 def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeypatch):
