@@ -9,8 +9,9 @@ from etils import epath
 
 from experiments import holes, hosts, lock
 from experiments.run import PARTS
-from sergan import clip_findings, events, metrics, report, sweep, writers
+from sergan import events, metrics, report, sweep, writers
 from sergan.run_folder import Run
+from sergan.sections import head
 
 Found = TypeVar("Found")
 
@@ -87,7 +88,7 @@ def closing(run: epath.Path, what: str) -> str:
         return f"{run} {what}"
     found = Run(run)
     table = report.table_text(found.need("results"), found.points, sweep.chosen(found))
-    table += f"\n{clip_findings.PROTOCOLS[found.protocol]}" if found.kind == "recordings" else ""
+    table += f"\n{head.PROTOCOLS[found.protocol]}" if found.kind == "recordings" else ""
     return f"{table}\n\n{run} {what}. Report: {run / 'report.html'}"
 
 

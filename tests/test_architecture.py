@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,7 @@ ORDER = [
     "runs",
     "cells",
     "card",
-    "clip_findings",
-    "findings",
+    "sections",
     "report",
 ]
 DOORS = {
@@ -119,6 +119,12 @@ def test_the_report_needs_no_accelerator_library():
     code = "import sys, sergan.report; print({'jax', 'orbax', 'flax', 'opensmile'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_every_folder_of_the_package_is_installed():
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in sources("sergan")}
+    assert set(named) == there
 
 
 def test_launch_is_short_and_has_no_arrays():

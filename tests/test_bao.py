@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from etils import epath
 
-from sergan import bao, findings, metrics
+from sergan import bao, metrics
 from sergan.run_folder import Run
+from sergan.sections import results
 
 FOUR = ["anger", "happiness", "neutral", "sadness"]
 
@@ -127,11 +128,11 @@ def test_w_div_is_named_as_another_loss_of_the_same_arm(tmp_path):
 def test_other_corpora_classes_and_folds_have_nothing_beside_them(tmp_path, settings):
     run = make_run(tmp_path, **settings)
     assert bao.beside(run).empty
-    assert findings.repeats(run) == ""
+    assert results.repeats(run) == ""
 
 
 def test_the_report_has_both(tmp_path):
-    text = findings.repeats(make_run(tmp_path))
+    text = results.repeats(make_run(tmp_path))
     assert "60.37 ± 0.70" in text
     assert "Sahu 2018" in text
     assert text.count("<tr") == 12

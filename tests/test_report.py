@@ -20,6 +20,7 @@ from experiments.checks import PROTOCOLS
 from sergan import comparison, data, folds, metrics, report, samples
 from sergan.corpora import emodb, tables
 from sergan.run_folder import Run
+from sergan.sections import head, training
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
 SECTIONS = (
@@ -249,12 +250,12 @@ def test_every_section_is_there_and_has_content(page):
 
 def test_the_page_says_what_is_left_out(run, page):
     assert "Folds: one speaker is left out at a time." in (run / "report.html").read_text()
-    assert set(report._FOLDS) == set(PROTOCOLS)
+    assert set(head.FOLDS) == set(PROTOCOLS)
 
 
 def test_a_member_of_random_folds_is_without_nobody():
     line = {"member": 1, "arm": "wavegan", "normalisation": "train", "fold": 2, "held_out": [], "seed": 0}
-    name = report._member_name(line | {"point": 0, "status": "diverged@40"})
+    name = training._member_name(line | {"point": 0, "status": "diverged@40"})
     assert name == "member 1 (wavegan, train normalisation, fold 2, seed 0, point 0): at step 40"
 
 

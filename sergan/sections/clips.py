@@ -1,4 +1,4 @@
-"""What the report of a study on recordings has: the paper's tables, clips to look at and listen to."""
+"""What only a study on recordings has: the papers' tables, clips to look at and listen to."""
 
 import html
 
@@ -10,33 +10,9 @@ from sergan import page, pham, sound_figures, writers
 from sergan.cells import Cells, firsts
 from sergan.clips import samples
 from sergan.run_folder import Missing, Run
+from sergan.sections import head
 
-PROTOCOLS = {
-    "clip": "Speaker-dependent: folds are random, and the speakers of the clips that are tested also train.",
-    "speaker": "Speaker-independent: one speaker is left out at a time.",
-    "speaker_groups": "Speaker-independent: one group of speakers is left out at a time.",
-}
-ROWS = "A clip counts as a row: mean and deviation over its frames of the logarithm of each Mel filter."
 _WORDS = ("file", "emotion", "arm", "parent")
-
-
-def protocol(run: Run) -> str:
-    """Whether speakers who are tested also train, to be put before a table's caption; empty for features."""
-    return f"{PROTOCOLS[run.protocol].partition(':')[0]}. " if run.kind == "recordings" else ""
-
-
-def about(run: Run) -> str:
-    """What was done, in a paragraph."""
-    config = run.record.get("config", {})
-    loudness = {"kept": "as recorded", "normalised": "brought to one level"}[config.get("loudness", "kept")]
-    return (
-        f"{PROTOCOLS[run.protocol]} The split comes first: clips are made of training clips, or by GANs "
-        f"that heard no other. Loudness: {loudness}. Arms: <b>real</b> trains on real clips, "
-        "<b>real+x</b> on real and made ones, in the same number of gradient steps: <b>duplicate</b> "
-        "repeats clips of the smaller classes, <b>time_shift</b> and <b>pitch_shift</b> shift such copies, "
-        "<b>wavegan</b> and <b>specgan</b> make clips from noise. UAR: unweighted average recall, pooled "
-        "over the folds; of each class a clip's posterior is the largest over its segments."
-    )
 
 
 def beside(run: Run) -> str:
@@ -57,10 +33,10 @@ def beside(run: Run) -> str:
             ours.append(f"[{row['low']:.1f}, {row['high']:.1f}]")
         rows.append([*words, theirs, *ours])
     caption = (
-        f"Ours: {PROTOCOLS[run.protocol]} Accuracy: mean ± standard deviation over folds, as in the paper, "
-        "in %; UAR pooled over folds, brackets: 95 % interval, bootstrap over speakers. The paper sets its "
-        "own speaker-dependent numbers beside speaker-independent ones of others; the column Protocol says "
-        f"which is which. {pham.SOURCE}."
+        f"Ours: {head.PROTOCOLS[run.protocol]} Accuracy: mean ± standard deviation over folds, as in the "
+        "paper, in %; UAR pooled over folds, brackets: 95 % interval, bootstrap over speakers. The paper "
+        "sets its own speaker-dependent numbers beside speaker-independent ones of others; the column "
+        f"Protocol says which is which. {pham.SOURCE}."
     )
     table = Cells(header, rows, 6)
     return page.table(*table, caption, firsts(table, 1), "wrap")
