@@ -72,6 +72,20 @@ def test_progress_without_a_terminal_is_plain_lines_and_says_the_end():
     assert len(lines) == 1  # the others came within five seconds
 
 
+def test_the_time_left_counts_what_this_process_has_done_alone(monkeypatch):
+    now, out = [100.0], io.StringIO()
+    monkeypatch.setattr(writers.time, "monotonic", lambda: now[0])
+    progress = writers.Progress("CycleGANs", 100, done=40, stream=out)
+    now[0] += 60
+    progress(50)  # 10 in a minute, 50 are left
+    now[0] += 30
+    progress(70)  # 30 in a minute and a half, 30 are left
+    assert out.getvalue().splitlines() == [
+        "CycleGANs: 50/100 (50%), 1:00 gone, ETA 5:00",
+        "CycleGANs: 70/100 (70%), 1:30 gone, ETA 1:30",
+    ]
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_frame_comes_back_as_it_was(tmp_path, ending):
     frame = pd.DataFrame({"id": ["a", "03", "NA"], "n": [1, 2, 3], "x": [0.5, float("nan"), -1e30]})

@@ -130,6 +130,17 @@ def test_rows_of_generators_that_diverged_are_not_used(made):
         bench(made, Spy(scale=1e200), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
 
 
+def test_a_hole_names_the_sets_that_all_rows_of_the_source_make(made, tmp_path):
+    holes, job = Holes("train", "wdiv"), classify.Job("train", "wdiv", 0, 0)
+    made.config.amount, made.config.curve = 0.0, ()
+    assert made.amount == 2.0  # 48 rows of S for each of 2 classes, 48 real ones
+    assert classify._Part(made, Spy(diverged=True), {}, job, holes).predictions("svm").empty
+    holes.write(epath.Path(tmp_path) / "part.parquet")
+    lines = writers.read_lines(epath.Path(tmp_path) / "part.holes.jsonl")
+    assert [line["fold"] for line in lines] == [fold.index for fold in made.folds]
+    assert {line["amount"] for line in lines} == {made.amount}
+
+
 def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeypatch):
     job = classify.Job("train", "moments", 0, 0)
     part = classify._Part(made, None, {}, job, Holes("train", "moments"))
