@@ -7,8 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from etils import epath
 
-from experiments import hosts
-from sergan import writers
+from experiments import hosts, member_log
 from sergan.checkpoint import Checkpoints, Damaged, damaged_tree, drop_damaged, restore_tree
 from sergan.errors import UserError
 
@@ -47,7 +46,7 @@ def remaining(run: epath.Path, planned: Sequence[M]) -> tuple[int, list[M]]:
         if hosts.first():
             drop_states(run, number)
         number += 1
-    lines = writers.read_lines(run / "members.jsonl")
+    lines = member_log.read(run)
     trained = {line["member"] for line in lines if line["group"] < number}
     left = [member.index not in trained for member in planned]
     number, *left = hosts.as_first([number, *left]).tolist()
@@ -65,6 +64,11 @@ def restore(run: epath.Path, group: int, abstract: Any) -> Any:
     Raises:
       UserError: not there, damaged, or of another architecture.
     """
+    if not path(run, group).exists():
+        raise UserError(
+            f"{path(run, group)}: is not there; delete {run / 'report.html'} and run the run folder's own "
+            "command again: its group is trained anew"
+        )
     try:
         return restore_tree(path(run, group), abstract)
     except Damaged as error:
@@ -79,9 +83,7 @@ def drop_damaged_ones(run: epath.Path) -> None:
     """
     if not hosts.first():
         return
-    listed = {
-        path(run, line["group"]).name for line in writers.read_lines(run / "members.jsonl", {"group": int})
-    }
+    listed = {path(run, line["group"]).name for line in member_log.read(run)}
     for place in sorted((run / "checkpoints").glob("generators_*")):
         if not place.name.removeprefix("generators_").isdigit():
             continue  # Orbax's own, of a save that was cut off

@@ -30,6 +30,10 @@ class Group(Protocol):
     def left(self) -> int:
         """Steps that are still to be trained."""
 
+    @property
+    def fits(self) -> bool:
+        """Whether the memory was enough for the program that runs: a chunk by it was computed once."""
+
     def advance(self) -> dict[str, float]:
         """One chunk, logged, and saved when due; returns mean losses for the progress bar."""
 
@@ -63,8 +67,8 @@ def train(
 ) -> None:
     """Trains what is not trained yet, `size` members at a time.
 
-    A group whose first steps do not fit the memory is halved, and so are all after it; `smaller` is told
-    their size. The first `profile` steps after a chunk that compiles are traced.
+    A group whose program does not fit the memory is halved and begins anew, and so are all after it;
+    `smaller` is told their size. The first `profile` steps after a chunk that compiles are traced.
 
     Raises:
       UserError: a group does not fit the memory of one of several hosts, or that has fitted before.
@@ -87,7 +91,7 @@ def train(
             except jax.errors.JaxRuntimeError as error:
                 if not generators.lacks_memory(error) or len(taken) == 1:
                     raise
-                if group.step:  # other programs have taken memory; what is saved is not thrown away
+                if group.fits:  # other programs have taken memory; what is saved is not thrown away
                     raise UserError(
                         f"{len(taken)} members no longer fit the memory; free some and run the same command "
                         "again, which goes on"
@@ -106,7 +110,7 @@ def train(
 def _to_its_end(
     group: Group, interrupts: Interrupts, progress: writers.Progress, trace: Trace, done: int
 ) -> bool:
-    """One group to its end, or to an interrupt, which it tells; nothing of it stays on the device."""
+    """One group to its end, or to an interrupt, which it tells."""
     try:
         group.start()
         while group.left:

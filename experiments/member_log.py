@@ -1,7 +1,7 @@
 """What training leaves of its members: their lines of members.jsonl, their losses in metrics.jsonl."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ from etils import epath
 
 from sergan import writers
 from sergan.folds import Fold
+from sergan.run_folder import MEMBER
 
 
 class Trained(Protocol):
@@ -46,21 +47,34 @@ def line_of(
 
 def write_group(run: epath.Path, group: int, size: int, lines: list[dict[str, Any]]) -> None:
     """Puts the lines of a group of that size in the place of those that the number had before."""
-    path = run / "members.jsonl"
-    others = [line for line in writers.read_lines(path) if line["group"] != group]
+    others = [line for line in read(run) if line["group"] != group]
     own = [{"group": group, "group_size": size} | line for line in lines]
-    writers.write_lines(path, sorted(others + own, key=lambda line: line["member"]))
+    writers.write_lines(run / "members.jsonl", sorted(others + own, key=lambda line: line["member"]))
 
 
 def drop_cut_line(run: epath.Path) -> None:
     """Takes away a last line that a kill cut short, which the next one would be added to."""
     path = run / "metrics.jsonl"
     if path.exists() and not path.read_bytes().endswith(b"\n"):
-        writers.write_lines(path, writers.read_lines(path))
+        writers.write_lines(path, writers.each_line(path))
 
 
 def forget_after(run: epath.Path, members: Collection[int], step: int) -> None:
     """Drops what an interrupted run logged of these after its last checkpoint: it is trained again."""
-    path = run / "metrics.jsonl"
-    lines = writers.read_lines(path)
-    writers.write_lines(path, (r for r in lines if r["member"] not in members or r["step"] <= step))
+    lines = _losses(run)
+    kept = (line for line in lines if line["member"] not in members or line["step"] <= step)
+    writers.write_lines(run / "metrics.jsonl", kept)
+
+
+def read(run: epath.Path) -> list[dict[str, Any]]:
+    """The lines of the members that are trained; raises UserError for a damaged one."""
+    return writers.read_lines(run / "members.jsonl", MEMBER | {"group": int, "group_size": int, "place": int})
+
+
+def logged(run: epath.Path) -> set[int]:
+    """The members with lines in metrics.jsonl; raises UserError for a damaged one."""
+    return {line["member"] for line in _losses(run)}
+
+
+def _losses(run: epath.Path) -> Iterator[dict[str, Any]]:
+    return writers.each_line(run / "metrics.jsonl", {"member": int, "step": int})

@@ -12,6 +12,7 @@ from sergan.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BARRED = (errno.EACCES, errno.EPERM)
+_PASSING = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT)
 
 
 @contextmanager
@@ -42,6 +43,8 @@ def _words(error: Exception) -> str:
             return "cannot be written to; allow it, or name another folder"
         if number in _BARRED:
             return "is not to be read or written by this user; allow it, or name another"
+        if number in _PASSING:
+            return "cannot be read or written just now; run the same command again, which goes on"
         if isinstance(cause, NotADirectoryError | FileExistsError | IsADirectoryError):
             return f"{os.strerror(cause.errno or errno.ENOTDIR)}; name another folder"
         if number == errno.ENAMETOOLONG:
@@ -58,10 +61,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _place(error: BaseException, folder: epath.PathLike) -> str:
     """The file that the error names, if it is outside of the folder; else the folder."""
-    inside = os.path.abspath(os.fspath(folder))
+    inside = Path(folder).absolute()
     for cause in _chain(error):
         name = cause.filename if isinstance(cause, OSError) else None
-        if isinstance(name, str) and not os.path.abspath(name).startswith(inside):
+        if isinstance(name, str) and not Path(os.path.abspath(name)).is_relative_to(inside):
             return name
     return os.fspath(folder)
 

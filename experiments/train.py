@@ -20,7 +20,7 @@ from sergan.members import Member
 
 def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], None], profile: int = 0) -> None:
     """Trains the CycleGANs that are not trained yet; see `groups.train`."""
-    logged = {line["member"] for line in writers.read_lines(run / "metrics.jsonl", {"member": int})}
+    logged = member_log.logged(run)
     training = groups.Training(
         "CycleGANs",
         study.members,
@@ -45,15 +45,19 @@ class _Group:
         self.count, self.chunk, self.step = len(_distinct(group)), study.config.training.log_every, 0
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
+        self._running, self._computed = "", set[str]()  # phases: of the newest chunk, of those that are done
         self._checkpoints = generators.checkpoints(run, number, self._indices)
         self._events: Events | None = None
 
     def start(self) -> None:
         """Goes on from the newest checkpoint, or begins."""
+        self.step = int(hosts.as_first(self._checkpoints.latest() or 0))
+        self._running = self._phase(self.step)
+        if self.step:
+            self._computed.add(self._phase(self.step - self.chunk))
         x_UxD, x_SxD = self._study.tables[self._group[0].normalisation]
         self._data = members.stack_views(x_SxD, x_UxD, [self._study.view(member) for member in self._group])
         self._hypers = members.stack_hypers(self._group)
-        self.step = self._saved = int(hosts.as_first(self._checkpoints.latest() or 0))
         if self.step:
             self._state = self._checkpoints.restore(self.step, members.abstract(self._gan, self._group))
         else:
@@ -68,27 +72,34 @@ class _Group:
         """Steps that are still to be trained."""
         return self._group[0].steps - self.step
 
+    @property
+    def fits(self) -> bool:
+        """Whether the memory was enough for the program that runs: a chunk by it was computed once."""
+        return self._running in self._computed
+
+    def _phase(self, step: int) -> str:
+        """Of the chunk from a step on."""
+        return "pretrain" if step < self._gan.pretrain_steps else "train"
+
     def advance(self) -> dict[str, float]:
         """One chunk; while the device computes it, the one before is logged. Saves when due.
 
         Returns the newest mean losses for the progress bar.
         """
-        phase = "pretrain" if self.step < self._gan.pretrain_steps else "train"
-        chunk = _compiled(self._gan, phase, self.chunk, len(self._group))
+        self._running = self._phase(self.step)
+        chunk = _compiled(self._gan, self._running, self.chunk, len(self._group))
         self._state, metrics = chunk(self._hypers, self._data, self._state)
         self._write_metrics()
         self.step += self.chunk
-        self._unwritten = self.step, phase, hosts.whole(metrics)
+        self._unwritten = self.step, self._running, hosts.whole(metrics)
         if self.left and self.step % self._study.config.training.save_every == 0:
             self.save()
         return self._means
 
     def save(self) -> None:
         """The whole state, in the background, so that the same command goes on from here."""
-        if self._saved != self.step:
-            self._write_metrics()
-            self._checkpoints.save(self.step, self._state)
-            self._saved = self.step
+        self._write_metrics()
+        self._checkpoints.save(self.step, self._state)
 
     def wait(self) -> None:
         """Returns when the device has computed all that it was asked for."""
@@ -129,9 +140,10 @@ class _Group:
             return
         step, phase, on_device = self._unwritten
         self._unwritten = None
+        metrics = jax.device_get(on_device) if hosts.first() else {}
+        self._computed.add(phase)
         if not hosts.first():
             return
-        metrics = jax.device_get(on_device)
         seconds = round(time.monotonic() - self._started, 2)
         writers.append_lines(
             self._run / "metrics.jsonl",

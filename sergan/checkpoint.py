@@ -50,6 +50,7 @@ class Checkpoints:
         self._directory = epath.Path(directory).resolve()  # Orbax wants it absolute
         self._thread = ThreadPoolExecutor(1, "checksums")
         self._sealed: Future | None = None
+        self._begun: int | None = None
         self._checkpointer = ocp.training.Checkpointer(
             self._directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -58,16 +59,19 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
-        """Step of the newest whole checkpoint, or None."""
+        """Step of the newest checkpoint, one that is being saved included, or None."""
         newest = self._checkpointer.latest
         return None if newest is None else newest.step
 
     def save(self, step: int, state: Any) -> None:
         """Writes `state` under `step` in the background, then drops older ones; it may be donated at once.
 
-        What failed of the save before is raised here.
+        What was saved under the step before stays. What failed of the save before is raised here.
         """
         self._settle()
+        if step == self._begun:
+            return
+        self._begun = step
         self._sealed = self._thread.submit(self._seal, step, self._checkpointer.save_async(step, state))
 
     def _seal(self, step: int, saving: Any) -> None:

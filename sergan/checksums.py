@@ -21,20 +21,23 @@ def fault(folder: epath.Path, needed: bool = True) -> str:
     """What differs from the kept checksums, in words; empty for a sound folder.
 
     Without checksums a folder is faulty where they are `needed`, and cannot be judged elsewhere.
+
+    Raises:
+      OSError: a file is there but cannot be read just now, which tells nothing of it.
     """
     try:
         kept = json.loads((folder / NAME).read_text())
         kept = {str(name): str(digest) for name, digest in kept.items()}
     except FileNotFoundError:
         return f"{NAME} is missing" if needed else ""
-    except (OSError, ValueError, AttributeError):
+    except (IsADirectoryError, ValueError, AttributeError):
         return f"{NAME} is damaged"
     for name, digest in kept.items():
         try:
             if _digest(folder / name) != digest:
                 return f"{name} has changed"
-        except OSError:
-            return f"{name} is missing or cannot be read"
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return f"{name} is missing"
     return ""
 
 

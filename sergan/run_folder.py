@@ -43,7 +43,7 @@ _RECORD = {
     "ended?": (str, type(None)),
     "stages?": {"*": float},
 }
-_MEMBER = {
+MEMBER = {
     "member": int,
     "normalisation": str,
     "fold": int,
@@ -124,7 +124,7 @@ class Run:
     @cached_property
     def members(self) -> list[dict[str, Any]]:
         """members.jsonl."""
-        return writers.read_lines(self.folder / "members.jsonl", _MEMBER)
+        return writers.read_lines(self.folder / "members.jsonl", MEMBER)
 
     @cached_property
     def holes(self) -> list[dict[str, Any]]:
@@ -161,10 +161,14 @@ class Run:
     def points(self) -> pd.DataFrame | None:
         """points.csv: a sweep's points, with a column for each swept key; None without a sweep."""
         frame = self._csv("points.csv", (), ("point",))
-        if frame is not None and frame["point"].tolist() != list(range(max(len(frame), 1))):
+        if frame is None:
+            return None
+        if frame["point"].tolist() != list(range(max(len(frame), 1))):
             raise UserError(
                 f"{self.folder / 'points.csv'}: damaged, points are not 0, 1, 2, …; {writers.REMEDY}"
             )
+        for name in frame.columns[frame.isna().any()]:  # an empty word
+            frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
         return frame
 
     @cached_property

@@ -32,7 +32,9 @@ def words(points: pd.DataFrame) -> dict[int, str]:
 
 def number(value: Any) -> str:
     """A swept value in words."""
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value) or "none"
+    return f"{value:g}"
 
 
 def varied(points: pd.DataFrame) -> list[str]:

@@ -67,7 +67,9 @@ def _parsed(content: bytes, constant: Callable[[str], Any] | None = None) -> Any
 
 def write_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
     """Records as JSON lines, replacing the file."""
-    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+    with replacing(path) as file:
+        for record in records:
+            file.write(f"{json.dumps(record)}\n".encode())
 
 
 def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> None:
@@ -77,6 +79,11 @@ def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> Non
 
 
 def read_lines(path: epath.PathLike, shape: shapes.Shape = dict) -> list[dict[str, Any]]:
+    """Records of a file of JSON lines, as `each_line`."""
+    return list(each_line(path, shape))
+
+
+def each_line(path: epath.PathLike, shape: shapes.Shape = dict) -> Iterator[dict[str, Any]]:
     """Records of a file of JSON lines; none if it is not there, and without a last line cut short.
 
     NaN and infinity, which old runs wrote, are None.
@@ -86,17 +93,18 @@ def read_lines(path: epath.PathLike, shape: shapes.Shape = dict) -> list[dict[st
     """
     path = epath.Path(path)
     if not path.exists():
-        return []
-    records = []
-    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            record = _parsed(text, lambda _: None)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} line {number}: damaged, no JSON; {_LINE_REMEDY}") from error
-        if fault := shapes.fault(record, shape):
-            raise UserError(f"{path} line {number}: damaged, {fault}; {_LINE_REMEDY}")
-        records.append(record)
-    return records
+        return
+    with path.open("rb") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.endswith(b"\n"):
+                return
+            try:
+                record = _parsed(text, lambda _: None)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path} line {number}: damaged, no JSON; {_LINE_REMEDY}") from error
+            if fault := shapes.fault(record, shape):
+                raise UserError(f"{path} line {number}: damaged, {fault}; {_LINE_REMEDY}")
+            yield record
 
 
 def write_frame(path: epath.PathLike, frame: pd.DataFrame) -> None:

@@ -339,8 +339,11 @@ def test_a_run_whose_report_was_cut_off_is_not_finished(straight, copied, comman
         assert launch(*command, f"--workdir={copied}")[0] == 3
     assert not run._finished(epath.Path(copied), record)
     (copied / "report.html").write_text("made again")
-    (copied / "predictions").mkdir()
-    assert not run._finished(epath.Path(copied), record)
+    for part in ("predictions", "predictions.partial"):  # of a clean-up that was cut short
+        (copied / part).mkdir()
+        assert not run._finished(epath.Path(copied), record)
+        (copied / part).rmdir()
+    assert run._finished(epath.Path(copied), record)
 
 
 def test_every_damage_of_every_file_of_a_checkpoint_is_noticed(stopped, tmp_path):
@@ -454,6 +457,8 @@ def test_rows_are_exported_whole_or_not_at_all(straight, tmp_path):
         (OSError(errno.ENOSPC, "no"), f"/here: {FULL}"),
         (ValueError("No space left on device"), f"/here: {FULL}"),
         (OSError(errno.ENAMETOOLONG, "no"), "/here: the name is too long for this disk"),
+        (OSError(errno.ESTALE, "no", "/here/f"), "/here: cannot be read or written just now; run the same"),
+        (PermissionError(errno.EACCES, "no", "/here_too/f"), "/here_too/f: is not to be read"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -461,6 +466,27 @@ def test_a_fault_of_the_disk_names_the_place_and_what_to_do(error, words):
     with pytest.raises(UserError) as said, storage.faults("/here"):
         raise error
     assert str(said.value).startswith(words)
+
+
+def test_a_file_that_cannot_be_read_just_now_is_no_damage(tmp_path, monkeypatch):
+    """Or training that took hours would be deleted."""
+    folder, digest = epath.Path(tmp_path), checksums._digest
+    (folder / "a").write_text("a")
+    checksums.write(folder)
+
+    def failing(number):
+        def raising(path):
+            raise OSError(number, "no", str(path))
+
+        return raising
+
+    monkeypatch.setattr(checksums, "_digest", failing(errno.EIO))
+    with pytest.raises(OSError, match="no"):
+        checksums.fault(folder)
+    monkeypatch.setattr(checksums, "_digest", digest)
+    assert checksums.fault(folder) == ""
+    (folder / "a").unlink()
+    assert checksums.fault(folder) == "a is missing"
 
 
 def test_other_faults_are_not_taken_for_the_disks():

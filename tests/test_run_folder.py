@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from etils import epath
 
+from sergan import sweep
 from sergan.errors import UserError
 from sergan.run_folder import Missing, Run
 
@@ -141,6 +142,14 @@ def test_predictions_of_a_sweep_without_its_first_point_are_refused(tmp_path):
     (tmp_path / "predictions.csv").write_text(PREDICTIONS + "c,1,s,a,b,c,y,y,1,0,0,1,1\n")
     with pytest.raises(UserError, match=r"predictions\.csv: damaged, no row is of the sweep's first point"):
         _ = Run(epath.Path(tmp_path)).predictions
+
+
+def test_an_empty_word_of_a_point_and_truth_values_come_back(tmp_path):
+    points = pd.DataFrame({"point": [0, 1], "view": ["", "spectrogram"], "residual": [True, False]})
+    points.to_csv(tmp_path / "points.csv", index=False)
+    found = Run(epath.Path(tmp_path)).points
+    assert found["view"].tolist() == ["", "spectrogram"] and sweep.varied(found) == ["view", "residual"]
+    assert sweep.words(found) == {0: "view none, residual True", 1: "view spectrogram, residual False"}
 
 
 def test_a_run_without_a_sweep_has_no_points(tmp_path):
