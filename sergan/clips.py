@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 from etils import epath
 
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse
+from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, sampling_rate
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
@@ -25,7 +25,8 @@ def read(
 ) -> tuple[list[np.ndarray], FeatureTable]:
     """Samples x_T of every recording at 16 kHz, float32, and their labels.
 
-    The table's one feature is the length in seconds. Clips that are clipped are counted in the log.
+    The table's one feature is the length in seconds. Clips that are clipped or resampled are counted in the
+    log.
 
     Raises:
       UserError: files that `read_audio` refuses, the first five named.
@@ -44,6 +45,10 @@ def read(
         _log.warning(
             "%d of %d clips are clipped, and are used as they are (first %s)", len(cut), len(clips), cut[0]
         )
+    other = [one.path for one in recordings if sampling_rate(one.path) != RATE]
+    if other:
+        what = f"{len(other)} of {len(clips)} clips are resampled to {RATE} Hz"
+        _log.warning("%s (first %s: %d Hz)", what, other[0], sampling_rate(other[0]))
     if loudness == "normalised":
         clips = [levelled(x_T) for x_T in clips]
     return clips, labels(recordings, np.array([len(x_T) / RATE for x_T in clips], np.float32))

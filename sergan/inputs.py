@@ -11,7 +11,7 @@ import numpy as np
 
 from sergan import data
 from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
-from sergan.corpora.recordings import folder
+from sergan.corpora.recordings import Recording, folder
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction, Outlook
@@ -97,11 +97,15 @@ def _distributed(name: str, root: str, extraction: Extraction, columns: Mapping[
     """Rows of a copy of a corpus."""
     corpus = CORPORA[name]
     recordings = audformat.read(root, columns) if name == "audformat" else corpus.read(root)
-    different = corpus.differences(recordings)
-    if different:
-        _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
+    tell_differences(name, root, recordings)
     stored = _set_name(Path(root).expanduser()) if name == "audformat" else f"sergan_{name}"
     return extraction.recordings(stored, recordings, skip=not corpus.labelled)
+
+
+def tell_differences(name: str, root: str, recordings: list[Recording]) -> None:
+    """Logs how a copy of a corpus differs from the published one."""
+    if different := CORPORA[name].differences(recordings):
+        _log.warning("%s differs from the published %s: %s", root, name, "; ".join(different))
 
 
 def _embedded(name: str, extraction: Extraction, hint: str) -> FeatureTable:
@@ -160,14 +164,14 @@ def _set_name(path: Path) -> str:
 def _with_corpus_speakers(rows: FeatureTable, corpus: FeatureTable, source: str) -> FeatureTable:
     """The rows, those that are also in the corpus with the speakers that they have there.
 
-    Rows are compared, not files, so that a clip is known in any container. Speakers whose clips have the same
-    speaker in the corpus are left out by that name, whether the corpus has all of their clips or not. Rows
-    without values cannot be compared.
+    Rows are compared, not files, so that a clip is known in any container, and from any processor. Speakers
+    whose clips have the same speaker in the corpus are left out by that name, whether the corpus has all of
+    their clips or not. Rows without values cannot be compared.
     """
     if not (rows.extracted and corpus.extracted):
         return rows
-    speakers = {x_D.tobytes(): str(who) for x_D, who in zip(corpus.x_UxD, corpus.speakers_U, strict=True)}
-    known = [speakers.get(x_D.tobytes()) for x_D in rows.x_UxD]
+    places = tables.same_rows(rows.x_UxD, corpus.x_UxD)
+    known = [str(corpus.speakers_U[place]) if place >= 0 else None for place in places]
     count = sum(who is not None for who in known)
     if not count:
         return rows

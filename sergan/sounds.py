@@ -57,11 +57,19 @@ class SoundConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be 1 or more")
 
 
-class SoundData(NamedTuple):
-    """One member's training clips on the device, see `make_data`; the first two leaves are all members'."""
+class Clips(NamedTuple):
+    """Clips U, one after another: clip u has `length_U[u]` samples, from `first_U[u]` on; a clip that is
+    shorter than a slice is followed by zeros to a slice's length."""
 
-    x_UxT: jax.Array  # clips, padded with zeros to one length
-    length_U: jax.Array
+    x_L: Any
+    first_U: Any
+    length_U: Any
+
+
+class SoundData(NamedTuple):
+    """One member's training clips on the device, see `make_data`; the first leaf is all members'."""
+
+    clips: Clips
     rows_R: jax.Array  # clips that train, padded
     label_R: jax.Array  # 0..C-1
     cumulative_R: jax.Array  # their shares of the draws summed up to each, padded with 2
@@ -84,49 +92,52 @@ class SoundState(NamedTuple):
 Step = Callable[[SoundData, SoundState], tuple[SoundState, dict[str, jax.Array]]]
 
 
-def stack(clips: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clips x_T as x_UxT and length_U, padded with zeros to the longest, or to a slice of `samples`.
+def join(clips: Sequence[np.ndarray], samples: int) -> Clips:
+    """Clips x_T as one array, in which slices of `samples` can be cut.
 
     Raises:
-      UserError: there is no clip.
+      UserError: there is no clip, or more than 37 hours of them.
     """
     if not len(clips):
         raise UserError("there is no clip to train on")
-    length_U = np.array([len(x_T) for x_T in clips], np.int32)
-    x_UxT = np.zeros((len(clips), max(samples, int(length_U.max()))), np.float32)
-    for row_T, x_T in zip(x_UxT, clips, strict=True):
-        row_T[: len(x_T)] = x_T
-    return x_UxT, length_U
+    length_U = np.array([len(x_T) for x_T in clips])
+    room_U = np.maximum(length_U, samples)
+    if room_U.sum() > np.iinfo(np.int32).max:
+        raise UserError(f"{room_U.sum()} samples of clips are too many; leave long ones out")
+    first_U = np.cumsum(room_U) - room_U
+    x_L = np.zeros(room_U.sum(), np.float32)
+    for first, x_T in zip(first_U, clips, strict=True):
+        x_L[first : first + len(x_T)] = x_T
+    return Clips(x_L, first_U.astype(np.int32), length_U.astype(np.int32))
 
 
 def make_data(
     config: SoundConfig,
-    x_UxT: np.ndarray,
-    length_U: np.ndarray,
+    clips: Clips,
     rows_R: np.ndarray,
     label_R: np.ndarray,
     room: int = 0,
 ) -> SoundData:
-    """A member's data, from clips by `stack`; classes are drawn equally often, and so are a class's clips.
+    """A member's data, from clips by `join`; classes are drawn equally often, and so are a class's clips.
 
     Args:
       rows_R, label_R: places of the clips that train, and their classes; with one class, labels do not count.
       room: the length R to pad to, so that members of different counts can be stacked; 0: no padding.
     Raises:
-      UserError: no clip at all, a class without any, a label that is no class, or an array of clips shorter
-        than a slice.
+      UserError: no clip at all, a class without any, a label that is no class, or clips that were joined for
+        shorter slices.
     """
     label_R = np.asarray(label_R) if config.classes > 1 else np.zeros(len(rows_R), int)
-    count_C = _counts(config, x_UxT, label_R)
+    count_C = _counts(config, clips, label_R)
     share_R = 1 / (config.classes * count_C[label_R])
     cumulative_R = np.append(np.cumsum(share_R)[:-1], 1.0)
     padding = (0, max(0, room - len(rows_R)))
     mean_F, scale_F = np.zeros(sound.BINS, np.float32), np.ones(sound.BINS, np.float32)
     if config.kind == "specgan":
-        mean_F, scale_F = spectra.fit_bins(x_UxT, length_U, rows_R)
+        own = [clips.x_L[clips.first_U[u] :][: clips.length_U[u]] for u in np.unique(rows_R)]
+        mean_F, scale_F = spectra.fit_bins(own)
     return SoundData(
-        x_UxT=jnp.asarray(x_UxT, jnp.float32),
-        length_U=jnp.asarray(length_U, jnp.int32),
+        clips=Clips(*map(jnp.asarray, clips)),
         rows_R=jnp.asarray(np.pad(rows_R, padding), jnp.int32),
         label_R=jnp.asarray(np.pad(label_R, padding), jnp.int32),
         cumulative_R=jnp.asarray(np.pad(cumulative_R, padding, constant_values=2), jnp.float32),
@@ -200,13 +211,13 @@ def batch(config: SoundConfig, data: SoundData, key: jax.Array) -> tuple[jax.Arr
     share_B = jax.random.uniform(rngs.stream(key, "clip"), (config.batch_size,))
     drawn_B = jnp.searchsorted(data.cumulative_R, share_B, side="right")
     rows_B = data.rows_R[drawn_B]
-    starts_B = jnp.maximum(data.length_U[rows_B] - config.samples, 0) + 1
-    first_B = jax.random.randint(rngs.stream(key, "start"), (config.batch_size,), 0, starts_B)
+    starts_B = jnp.maximum(data.clips.length_U[rows_B] - config.samples, 0) + 1
+    start_B = jax.random.randint(rngs.stream(key, "start"), (config.batch_size,), 0, starts_B)
 
-    def cut(row: jax.Array, first: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(data.x_UxT, (row, first), (1, config.samples))[0]
+    def cut(first: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(data.clips.x_L, (first,), (config.samples,))
 
-    x_BxT = jax.vmap(cut)(rows_B, first_B)
+    x_BxT = jax.vmap(cut)(data.clips.first_U[rows_B] + start_B)
     if config.kind == "specgan":
         return spectra.spectrogram(x_BxT, data.mean_F, data.scale_F)[..., None], data.label_R[drawn_B]
     return x_BxT[..., None], data.label_R[drawn_B]
@@ -224,7 +235,7 @@ def sample(config: SoundConfig, gen: Any, key: jax.Array, label_N: jax.Array) ->
     return jax.lax.map(one, (z_NxZ, label_N), batch_size=_MADE)
 
 
-def _counts(config: SoundConfig, x_UxT: np.ndarray, label_R: np.ndarray) -> np.ndarray:
+def _counts(config: SoundConfig, clips: Clips, label_R: np.ndarray) -> np.ndarray:
     """Clips that train of each class; checks what `make_data` may be asked for."""
     if not len(label_R):
         raise UserError("there is no clip to train on")
@@ -235,8 +246,9 @@ def _counts(config: SoundConfig, x_UxT: np.ndarray, label_R: np.ndarray) -> np.n
     count_C = np.bincount(label_R, minlength=config.classes)
     if not count_C.all():
         raise UserError(f"class {int(np.argmin(count_C))} has no clip to train on")
-    if x_UxT.shape[1] < config.samples:
-        raise UserError(f"clips are padded to {x_UxT.shape[1]} samples; a slice has {config.samples}")
+    room = np.diff(np.append(clips.first_U, len(clips.x_L))).min()
+    if room < config.samples:
+        raise UserError(f"clips were joined for slices of {room} samples; a slice has {config.samples}")
     return count_C
 
 

@@ -1,5 +1,6 @@
 """What SpecGAN sees of waveforms: log-magnitude spectrograms in [-1, 1], and waveforms made of such."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ BINS = 128  # the one at half the sampling rate is dropped
 QUIET = 1e-6  # added to a magnitude
 REACH = 3  # deviations that [-1, 1] holds
 ITERATIONS = 16  # of Griffin-Lim
+_LENGTH = 512 * HOP  # samples, 4 s; clips of about the same length share a program
 
 
 def spectrogram(x_BxT: jax.Array, mean_F: jax.Array, scale_F: jax.Array) -> jax.Array:
@@ -38,26 +40,22 @@ def log_magnitude(x_BxT: jax.Array) -> jax.Array:
     return jnp.log(jnp.abs(jnp.fft.rfft(frames * window))[..., :BINS] + QUIET)
 
 
-def fit_bins(x_UxT: np.ndarray, length_U: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and inverse deviation, mean_F and scale_F, over the frames of the clips `rows`; float32.
+def fit_bins(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and inverse deviation, mean_F and scale_F, over the frames of clips x_T; float32.
 
-    Args:
-      x_UxT: clips padded with zeros to one length; only frames within a clip's own `length_U` count.
-      rows: places of the clips that train; one that comes more than once counts once.
     Raises:
       UserError: no clip, or none as long as a frame.
     """
     total_F, square_F, count = np.zeros(BINS), np.zeros(BINS), 0
-    longest = -(-x_UxT.shape[1] // HOP) * HOP
-    for row in np.unique(rows):
-        clip_T = np.pad(np.asarray(x_UxT[row], np.float32), (0, longest - x_UxT.shape[1]))
-        frames = max(0, 1 + (int(length_U[row]) - WINDOW) // HOP)
-        own_TxF = np.asarray(_program()(clip_T[None]))[0, :frames].astype(np.float64)
+    for x_T in clips:
+        frames = max(0, 1 + (len(x_T) - WINDOW) // HOP)
+        padded_T = np.pad(np.asarray(x_T, np.float32), (0, -len(x_T) % _LENGTH))
+        own_TxF = np.asarray(_program()(padded_T[None]))[0, :frames].astype(np.float64)
         total_F += own_TxF.sum(axis=0)
         square_F += np.square(own_TxF).sum(axis=0)
         count += frames
     if not count:
-        raise UserError(f"{len(rows)} clips have no frame of {WINDOW} samples to norm spectrograms by")
+        raise UserError(f"{len(clips)} clips have no frame of {WINDOW} samples to norm spectrograms by")
     mean_F = total_F / count
     variance_F = square_F / count - mean_F**2
     varies_F = variance_F > 1e-10 * (1 + mean_F**2)

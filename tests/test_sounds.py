@@ -28,7 +28,7 @@ def quick(function):
 
 @pytest.fixture(scope="module")
 def clips():
-    return sounds.stack([read_audio(path) for path in PATHS], 16384)
+    return sounds.join([read_audio(path) for path in PATHS], 16384)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def wavegan(clips):
     """A tone of 250 Hz, loud in one class and faint in the other: config, data, fresh state, step."""
     own = config(learning_rate=2e-3, adam_b1=0.0)
     tone = np.sin(2 * np.pi * 250 * np.arange(20000) / 16000, dtype=np.float32)
-    x, length = sounds.stack([0.8 * tone, 0.05 * tone], own.samples)
-    data = sounds.make_data(own, x, length, np.array([0, 1]), np.array([0, 1]))
+    joined = sounds.join([0.8 * tone, 0.05 * tone], own.samples)
+    data = sounds.make_data(own, joined, np.array([0, 1]), np.array([0, 1]))
     state = quick(lambda key: sounds.init(own, key))(jax.random.key(0))
     return own, data, state, quick(sounds.make_step(own))
 
@@ -46,7 +46,7 @@ def specgan_parts(clips, seeds):
     own = config("specgan", loss="wdiv", critic_updates=1)
     rows = [np.array([0, 1, 2, 3]), np.array([1, 2, 4])]
     labels = [np.array([0, 1, 0, 1]), np.array([0, 1, 1])]
-    each = [sounds.make_data(own, *clips, *parts, room=5) for parts in zip(rows, labels, strict=True)]
+    each = [sounds.make_data(own, clips, *parts, room=5) for parts in zip(rows, labels, strict=True)]
     init = quick(lambda key: sounds.init(own, key))
     return own, each, [init(jax.random.key(seed)) for seed in seeds]
 
@@ -117,8 +117,8 @@ def test_specgans_steps_on_real_clips_are_finite_and_the_same_alone_and_beside_a
 
 def test_wavegans_steps_on_real_clips_are_finite(clips, wavegan):
     own, _, state, step = wavegan
-    x, length = sounds.stack(list(clips[0][:2, :20000]), own.samples)
-    data = sounds.make_data(own, x, length, np.array([0, 1]), np.array([0, 1]))
+    joined = sounds.join([read_audio(path)[:20000] for path in PATHS[:2]], own.samples)
+    data = sounds.make_data(own, joined, np.array([0, 1]), np.array([0, 1]))
     for _ in range(3):
         state, metrics = step(data, state)
     assert state.finite and state.step == 3
@@ -127,7 +127,7 @@ def test_wavegans_steps_on_real_clips_are_finite(clips, wavegan):
 
 def test_a_member_that_diverges_stays_as_it_is(wavegan):
     _, data, state, step = wavegan
-    lost = data._replace(x_UxT=data.x_UxT.at[:].set(jnp.nan))
+    lost = data._replace(clips=data.clips._replace(x_L=data.clips.x_L.at[:].set(jnp.nan)))
     frozen, _ = step(lost, state)
     still, _ = step(data, frozen)
     for after in (frozen, still):
@@ -138,22 +138,22 @@ def test_a_member_that_diverges_stays_as_it_is(wavegan):
 def test_a_slice_lies_within_its_clip_and_a_short_clip_is_followed_by_zeros():
     own = config(batch_size=500, classes=1)
     ramp = [np.arange(1, 16385 + 4, dtype=np.float32), -np.arange(1, 101, dtype=np.float32)]
-    x, length = sounds.stack(ramp, own.samples)
-    data = sounds.make_data(own, x, length, np.array([0, 1]), np.array([0, 1]), room=7)
+    joined = sounds.join(ramp, own.samples)
+    data = sounds.make_data(own, joined, np.array([0, 1]), np.array([0, 1]), room=7)
     drawn, _ = jax.jit(lambda key: sounds.batch(own, data, key))(jax.random.key(0))
     first = np.asarray(drawn[:, 0, 0])
     start, times = np.unique(first[first > 0], return_counts=True)
     assert start.tolist() == [1, 2, 3, 4, 5]
     assert np.abs(times - 50).max() < 35
     short = np.asarray(drawn[first < 0, :, 0])
-    np.testing.assert_array_equal(short, np.broadcast_to(x[1, :16384], short.shape))
+    np.testing.assert_array_equal(short, np.broadcast_to(np.pad(ramp[1], (0, 16284)), short.shape))
     assert abs(len(short) - 250) < 56
 
 
 def test_classes_are_drawn_equally_often_and_keep_their_labels():
     own = config(batch_size=3000, classes=2)
-    x, length = sounds.stack([np.full(16384, value, np.float32) for value in (1, 2, 3, 4, 9)], own.samples)
-    data = sounds.make_data(own, x, length, np.array([3, 0, 2, 1]), np.array([1, 0, 0, 0]), room=64)
+    joined = sounds.join([np.full(16384, value, np.float32) for value in (1, 2, 3, 4, 9)], own.samples)
+    data = sounds.make_data(own, joined, np.array([3, 0, 2, 1]), np.array([1, 0, 0, 0]), room=64)
     drawn, label = jax.jit(lambda key: sounds.batch(own, data, key))(jax.random.key(0))
     value, times = np.unique(np.asarray(drawn[:, 0, 0]), return_counts=True)
     assert value.tolist() == [1, 2, 3, 4]
@@ -165,8 +165,8 @@ def test_classes_are_drawn_equally_often_and_keep_their_labels():
 @pytest.mark.parametrize("samples", [16384, 32768, 65536])
 def test_every_length_of_slice_trains_and_makes_sounds_of_it(kind, samples):
     own = config(kind, samples=samples)
-    x, length = sounds.stack([np.ones(20000, np.float32)], samples)
-    data = sounds.make_data(own, x, length, np.array([0, 0]), np.array([0, 1]))
+    joined = sounds.join([np.ones(20000, np.float32)], samples)
+    data = sounds.make_data(own, joined, np.array([0, 0]), np.array([0, 1]))
     state = jax.eval_shape(lambda key: sounds.init(own, key), jax.random.key(0))
     after, metrics = jax.eval_shape(sounds.make_step(own), data, state)
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
@@ -191,15 +191,34 @@ def test_wrong_settings_are_refused_by_name(wrong, message):
         SoundConfig(**{"kind": "wavegan", **SMALL, **wrong})
 
 
+def test_spectrograms_are_normed_on_the_training_clips_alone(clips):
+    own, rows, labels = config("specgan"), np.array([3, 0, 2, 2]), np.array([0, 1, 0, 0])
+    spoilt = clips._replace(x_L=clips.x_L.copy())
+    for u in (1, 4, 5):
+        spoilt.x_L[spoilt.first_U[u] :][: spoilt.length_U[u]] = 0.5
+    ours, theirs = (sounds.make_data(own, each, rows, labels) for each in (clips, spoilt))
+    np.testing.assert_array_equal(ours.mean_F, theirs.mean_F)
+    np.testing.assert_array_equal(ours.scale_F, theirs.scale_F)
+    other = sounds.make_data(own, clips, np.array([3, 0, 1]), np.array([0, 1, 0]))
+    assert np.abs(ours.mean_F - other.mean_F).max() > 0.01
+
+
+def test_one_long_clip_does_not_lengthen_the_others():
+    joined = sounds.join([np.ones(n, np.float32) for n in (100, 10**6, 16384)], 16384)
+    assert len(joined.x_L) == 16384 + 10**6 + 16384
+    assert joined.first_U.tolist() == [0, 16384, 16384 + 10**6]
+    assert joined.length_U.tolist() == [100, 10**6, 16384] and joined.x_L.sum() == 100 + 10**6 + 16384
+
+
 def test_clips_that_cannot_train_are_refused(clips):
     own, none = config(), np.array([], int)
     with pytest.raises(UserError, match="no clip"):
-        sounds.stack([], 16384)
+        sounds.join([], 16384)
     with pytest.raises(UserError, match="no clip"):
-        sounds.make_data(own, *clips, none, none)
+        sounds.make_data(own, clips, none, none)
     with pytest.raises(UserError, match="class 1 has no clip"):
-        sounds.make_data(own, *clips, np.array([0, 1]), np.array([0, 0]))
+        sounds.make_data(own, clips, np.array([0, 1]), np.array([0, 0]))
     with pytest.raises(UserError, match="labels go from 0 to 2"):
-        sounds.make_data(own, *clips, np.array([0, 1]), np.array([0, 2]))
+        sounds.make_data(own, clips, np.array([0, 1]), np.array([0, 2]))
     with pytest.raises(UserError, match="a slice has 65536"):
-        sounds.make_data(config(samples=65536), *clips, np.array([0, 1]), np.array([0, 1]))
+        sounds.make_data(config(samples=65536), clips, np.array([0, 1]), np.array([0, 1]))

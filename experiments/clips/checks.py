@@ -4,6 +4,7 @@ from typing import Any
 
 from experiments import ranges
 from sergan import inputs, logmel, mapping
+from sergan.classifiers.adcrnn import chunk_length
 from sergan.clips import LOUDNESS
 from sergan.errors import UserError
 from sergan.gan import PRECISIONS
@@ -75,5 +76,7 @@ def check(config: Any) -> None:
     if sound.samples not in STRIDES:
         lengths = ", ".join(map(str, STRIDES))
         raise UserError(f"config.sound.samples is {sound.samples}; it must be one of {lengths}")
+    if chunk_length(adcrnn.steps) < min(adcrnn.steps, 10):
+        raise UserError(f"config.adcrnn.steps={adcrnn.steps}: take a multiple of 10, one call's steps")
     if config.groups < 2:
         raise UserError(f"config.groups={config.groups}: folds are 2 or more")

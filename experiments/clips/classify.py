@@ -11,6 +11,7 @@ from etils import epath
 from experiments import predictions
 from experiments.clips import make
 from experiments.clips.study import Study
+from experiments.clips.train import Generators
 from experiments.holes import Holes
 from sergan import logmel, writers
 from sergan.classifiers import adcrnn
@@ -61,6 +62,8 @@ def classify(study: Study, run: epath.Path) -> None:
     each = study.config.seeds * study.config.adcrnn.steps  # steps for a fold
     left = [[job for job in group if not job.path(run).exists()] for group in groups]
     total = each * sum(map(len, groups))
+    _leave_out(study, run, [job for todo in left for job in todo])
+    left = [[job for job in todo if not job.path(run).exists()] for todo in left]
     done = total - each * sum(map(len, left))
     batches = [todo[start : start + count] for todo in left for start in range(0, len(todo), count)]
     with writers.Progress("classifiers", total, done) as progress:
@@ -109,6 +112,17 @@ class _Log:
             self._progress(self._done + sum(self._steps.values()), values=values)
 
 
+def _leave_out(study: Study, run: epath.Path, jobs: list[Job]) -> None:
+    """Keeps a hole in the place of predictions by clips of GANs that diverged."""
+    generators = Generators(study, run)
+    for job in jobs:
+        if fault := generators.fault(job.arm, job.fold, job.seed):
+            holes = Holes(NORMALISATION, job.arm)
+            holes.add(study.folds[job.fold], _amount(study, job), fault)
+            holes.write(job.path(run))
+            writers.write_frame(job.path(run), pd.DataFrame())
+
+
 def _classify(
     study: Study, run: epath.Path, spectrograms: list[np.ndarray], jobs: list[Job], told: adcrnn.Told
 ) -> None:
@@ -136,7 +150,7 @@ def _classify(
         for task, answer in zip(tasks, said, strict=True):
             if task.fold != job.fold:
                 continue
-            if answer is not None:
+            if answer.sound:
                 lines.append(_lines(study, job, task, answer))
             else:
                 reason = f"{job.classifier} diverged with seed {task.seed}; lower config.adcrnn.learning_rate"

@@ -8,20 +8,26 @@ from experiments.clips import study
 from experiments.clips.study import Study
 from experiments.inspection import counts, heard
 from sergan import clips
+from sergan.errors import UserError
 
 
 def inspect(config: Any) -> str:
     """Counts, durations and problems of the corpus, then folds, GANs and classifiers.
 
+    Where the data cannot be used, what was found is printed all the same.
+
     Raises:
       UserError: whatever the user can mend.
     """
     study.check(config)
-    found = study.recordings(config)
+    found = study.recordings(config, files=False)
     corpus = clips.labels(found, np.zeros(len(found), np.float32))
-    resolved = study.assemble(config, corpus, [])
-    lines = [counts(corpus), "", *heard("corpus", found, {}), "", *_plan(resolved)]
-    return "\n".join(lines)
+    lines = [counts(corpus), "", *heard("corpus", found, {})]
+    try:
+        return "\n".join([*lines, "", *_plan(study.assemble(config, corpus, []))])
+    except UserError:
+        print("\n".join(lines), flush=True)
+        raise
 
 
 def _plan(resolved: Study) -> list[str]:

@@ -39,7 +39,8 @@ class Made(NamedTuple):
 
 
 def make(study: Study, run: epath.Path) -> None:
-    """Writes the clips of every arm, fold and seed; what is there is not made again."""
+    """Writes the clips of every arm, fold and seed, none of GANs that diverged; what is there is not made
+    again."""
     generators = Generators(study, run)
     seeds = range(study.config.sound.seeds)
     jobs = [Job(arm, fold.index, seed) for arm in study.arms for seed in seeds for fold in study.folds]
@@ -102,6 +103,8 @@ def file_name(number: int, words: str, ending: str) -> str:
 
 def _made(study: Study, generators: Generators, job: Job) -> Made:
     fold = study.folds[job.fold]
+    if generators.fault(*job):
+        return Made([], _frame([]))
     if job.arm in KINDS:
         return of_noise(study, generators, job, study.missing(fold), "clips")
     return _of_clips(study, fold, job)

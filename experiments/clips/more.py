@@ -47,7 +47,7 @@ def _of_kind(resolved: study.Study, generators: Generators, kind: str, per_class
     """Clips of one kind of GAN, from its folds and seeds in turn."""
     seeds = range(resolved.config.sound.seeds)
     jobs = [make.Job(kind, fold.index, seed) for seed in seeds for fold in resolved.folds]
-    jobs = [job for job in jobs if all(map(generators.sound, generators.members(*job)))]
+    jobs = [job for job in jobs if not generators.fault(*job)]
     if not jobs:
         raise UserError(f"all GANs of {kind} diverged; begin anew with a lower config.sound.learning_rate")
     parts = []

@@ -117,8 +117,11 @@ def _tell_of_silence(slice_samples: int, samples: list[np.ndarray]) -> None:
         )
 
 
-def recordings(config: Any) -> list[Recording]:
+def recordings(config: Any, files: bool = True) -> list[Recording]:
     """The recordings of the corpus's classes, under their names of `config.corpus.labels`.
+
+    Logs how a copy of the corpus differs from the published one. With `files` those of a table have to be
+    there.
 
     Raises:
       UserError: there are none, or whatever is wrong with them that their names and labels show.
@@ -131,13 +134,14 @@ def recordings(config: Any) -> list[Recording]:
         )
     columns = mapping.parse(spec.columns, "corpus.columns")
     if spec.table:
-        found = clip_table.read(spec.table, columns, labelled=True)
+        found = clip_table.read(spec.table, columns, labelled=True, files=files)
     elif not spec.root:
         raise UserError(_nowhere(spec.name))
     elif spec.name == "audformat":
         found = audformat.read(spec.root, columns)
     else:
         found = CORPORA[spec.name].read(Path(spec.root).expanduser())
+        inputs.tell_differences(spec.name, spec.root, found)
     names = mapping.parse(spec.labels, "corpus.labels")
     table = clips.labels(found, np.zeros(len(found), np.float32))
     mapping.check(table, names, "corpus.labels")

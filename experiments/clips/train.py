@@ -19,12 +19,12 @@ from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
 from sergan.run_folder import diverged, last_step
-from sergan.sounds import SoundConfig, SoundData, SoundState
+from sergan.sounds import Clips, SoundConfig, SoundData, SoundState
 from sergan.state import stack
 
 _MADE = 16  # clips at once
 # Which leaves have a member axis: the clips are shared, the views of them are not.
-_DATA_AXES: Any = SoundData(None, None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
+_DATA_AXES: Any = SoundData(None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 
 
 def group_length(study: Study) -> int:
@@ -45,7 +45,7 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     """Trains the GANs that are not trained yet; see `groups.train`."""
     if not study.members:
         return
-    clips = sounds.stack(study.clips, study.config.sound.samples)
+    clips = sounds.join(study.clips, study.config.sound.samples)
     training = groups.Training(
         "GANs",
         study.members,
@@ -64,24 +64,24 @@ class _Group:
         run: epath.Path,
         number: int,
         members: list[SoundMember],
-        clips: tuple[np.ndarray, np.ndarray],
+        clips: Clips,
     ) -> None:
         self._study, self._run, self._number, self._members = study, run, number, members
         self._clips = clips
         self._gan, self.count, self.chunk = members[0].gan, len(members), study.config.training.log_every
-        self.step, self._indices = 0, [member.index for member in members]
+        self.step, self.fits, self._indices = 0, False, [member.index for member in members]
         self._checkpoints = generators.checkpoints(run, number, self._indices)
         self._events: Events | None = None
 
     def start(self) -> None:
         """Goes on from the newest checkpoint, or begins."""
-        data = [_data(self._study, member, *self._clips) for member in self._members]
-        shared = {"x_UxT": jnp.asarray(self._clips[0]), "length_U": jnp.asarray(self._clips[1])}
-        self._data = _together(data)._replace(**shared)
+        data = [_data(self._study, member, self._clips) for member in self._members]
+        self._data = _together(data)._replace(clips=Clips(*map(jnp.asarray, self._clips)))
         init, keys = _init(self._gan, self.count), _together([_key(member) for member in self._members])
         self.step = self._checkpoints.latest() or 0
         abstract = jax.eval_shape(init, keys)
         self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
+        self.fits = self.step > 0
         member_log.forget_after(self._run, self._indices, self.step)
         name = f"{self._members[0].arm}_{self._number:03d}"
         self._events = Events(self._run / FOLDER / name, self.step)
@@ -97,6 +97,7 @@ class _Group:
         self._state, metrics = _compiled(self._gan, self.chunk, self.count)(self._data, self._state)
         self.step += self.chunk
         means = self._write_metrics({name: np.atleast_1d(v) for name, v in jax.device_get(metrics).items()})
+        self.fits = True
         if self.step % self._study.config.training.save_every == 0:
             self.save()
         return means
@@ -106,8 +107,7 @@ class _Group:
 
     def save(self) -> None:
         """The whole state, in the background, so that the same command goes on from here."""
-        if self._checkpoints.latest() != self.step:
-            self._checkpoints.save(self.step, self._state)
+        self._checkpoints.save(self.step, self._state)
 
     def close(self) -> None:
         """Waits for what is being saved."""
@@ -160,23 +160,27 @@ class Generators:
 
     def __init__(self, study: Study, run: epath.Path) -> None:
         self._study, self._run = study, run
-        self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
+        self._lines = {line["member"]: line for line in member_log.read(run)}
 
     @cached_property
-    def _clips(self) -> tuple[np.ndarray, np.ndarray]:
-        return sounds.stack(self._study.clips, self._study.config.sound.samples)
+    def _clips(self) -> Clips:
+        return sounds.join(self._study.clips, self._study.config.sound.samples)
 
     def members(self, arm: str, fold: int, seed: int) -> list[SoundMember]:
-        """Those that make the clips of an arm, fold and seed: one, or one for each class."""
+        """Those that make the clips of an arm, fold and seed: one, or one for each class; none of shifts."""
         return [m for m in self._study.members if (m.arm, m.fold, m.seed) == (arm, fold, seed)]
 
     def step(self, member: SoundMember) -> int:
         """The step at which the member's generator was left."""
         return last_step(self._lines[member.index], member.gan.steps)
 
-    def sound(self, member: SoundMember) -> bool:
-        """Whether the member has not diverged."""
-        return not diverged(self._lines[member.index])
+    def fault(self, arm: str, fold: int, seed: int) -> UserError | None:
+        """Why clips of an arm, fold and seed cannot be used: a GAN that makes them diverged."""
+        lost = [m for m in self.members(arm, fold, seed) if diverged(self._lines[m.index])]
+        if not lost:
+            return None
+        step = self.step(lost[0])
+        return UserError(f"{arm}: training diverged at step {step}; lower config.sound.learning_rate")
 
     def check_trained(self) -> None:
         """Raises UserError for a run whose training has not come to its end."""
@@ -200,17 +204,19 @@ class Generators:
         parts = []
         for start in range(0, len(label_N), _MADE):
             label_B = np.resize(label_N[start : start + _MADE], _MADE)  # one program for all
-            made = _compiled_sample(member.gan)(gen, jax.random.fold_in(key, start), jnp.asarray(label_B))
-            parts.append(to_waves(np.asarray(made)))
+            own = jax.random.fold_in(key, start)
+            made = _compiled_sample(member.gan)(gen, own, jnp.asarray(label_B))
+            parts.append(to_waves(np.asarray(made), int(jax.random.bits(rngs.stream(own, "phases")))))
         return np.concatenate(parts)[: len(label_N)]
 
-    def _inverse(self, member: SoundMember) -> Callable[[np.ndarray], np.ndarray]:
-        """What makes waveforms of what the member's GAN makes."""
+    def _inverse(self, member: SoundMember) -> Callable[[np.ndarray, int], np.ndarray]:
+        """What makes waveforms of what the member's GAN makes, and of a seed of their phases."""
         if member.gan.kind == "wavegan":
-            return lambda x_NxT: x_NxT
-        data = _data(self._study, member, *self._clips)
+            return lambda x_NxT, _: x_NxT
+        data = _data(self._study, member, self._clips)
         mean_F, scale_F = np.asarray(data.mean_F), np.asarray(data.scale_F)
-        return lambda spec_NxTxF: spectra.waveforms(spec_NxTxF, mean_F, scale_F, member.gan.samples)
+        samples = member.gan.samples
+        return lambda spec_NxTxF, seed: spectra.waveforms(spec_NxTxF, mean_F, scale_F, samples, seed)
 
     def _gen(self, member: SoundMember) -> Any:
         line = self._lines[member.index]
@@ -240,7 +246,7 @@ def _together(trees: list[Any]) -> Any:
     return trees[0] if len(trees) == 1 else stack(trees)
 
 
-def _data(study: Study, member: SoundMember, x_UxT: np.ndarray, length_U: np.ndarray) -> SoundData:
+def _data(study: Study, member: SoundMember, clips: Clips) -> SoundData:
     """What a member trains on: the clips of its classes that train in its fold, without the samples, which
     all members share."""
     fold = study.folds[member.fold]
@@ -248,8 +254,8 @@ def _data(study: Study, member: SoundMember, x_UxT: np.ndarray, length_U: np.nda
     emotion_R = study.corpus.emotions_U[fold.train_R]
     rows_R = fold.train_R[np.isin(emotion_R, member.emotions)]
     label_R = np.array([member.emotions.index(emotion) for emotion in study.corpus.emotions_U[rows_R]])
-    made = sounds.make_data(member.gan, x_UxT, length_U, rows_R, label_R, room=len(length_U))
-    return made._replace(x_UxT=None, length_U=None)  # type: ignore[arg-type]
+    made = sounds.make_data(member.gan, clips, rows_R, label_R, room=len(clips.length_U))
+    return made._replace(clips=None)  # type: ignore[arg-type]
 
 
 @lru_cache

@@ -1,1 +1,1 @@
-"""Classifiers of emotion from rows; each has the signature of `tasks.FitPredict`."""
+"""Classifiers of emotion: of rows (`svm`, `dnn`), with the signature of `tasks.FitPredict`, and of clips."""

@@ -13,7 +13,7 @@ import optax
 from joblib import Parallel, delayed
 
 from sergan import adam, logmel, losses, nets, rngs
-from sergan.classifiers.tasks import Answer
+from sergan.classifiers.tasks import Answer, rounded
 from sergan.errors import UserError
 from sergan.folds import LeakError
 from sergan.logmel import Clips, Standard
@@ -110,9 +110,8 @@ def fit_predict(
     tasks: list[ClipTask],
     together: int = 0,
     told: Told = lambda task, steps, values: None,
-) -> list[Answer | None]:
+) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
-    None where training diverged.
 
     A step trains on segments that begin anywhere in a clip, or of a shorter one have it anywhere in them. The
     segments that are predicted are `logmel.starts`.
@@ -162,12 +161,9 @@ def fit_predict(
     ]
 
 
-def _answer(clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer | None:
-    """What posteriors of segments, whose clips are `clip_N`, say of these; None if they are no numbers."""
-    posterior_NxC = posterior_NxC[: len(clip_N)]
-    if not np.isfinite(posterior_NxC).all():
-        return None
-    pooled_UxC = logmel.pool(posterior_NxC, clip_N)
+def _answer(clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer:
+    """What posteriors of segments, whose clips are `clip_N`, say of these."""
+    pooled_UxC = logmel.pool(posterior_NxC[: len(clip_N)], clip_N)
     return Answer(pooled_UxC.argmax(axis=1), pooled_UxC)
 
 
@@ -177,7 +173,7 @@ def _train(
     """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
     state = begin(*_init(settings.net, together)(data.key))
-    length = _chunk_length(settings)
+    length = chunk_length(settings.steps)
     for done in range(0, settings.steps, length):
         state, said = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
         said_M = {name: np.atleast_1d(value) for name, value in jax.device_get(said).items()}
@@ -186,8 +182,9 @@ def _train(
     return np.asarray(predict(clips, data, state))
 
 
-def _chunk_length(settings: AdcrnnSettings) -> int:
-    return max(n for n in range(1, 51) if settings.steps % n == 0)
+def chunk_length(steps: int) -> int:
+    """How many of the steps are one call."""
+    return max(n for n in range(1, 51) if steps % n == 0)
 
 
 @lru_cache
@@ -213,7 +210,7 @@ def _programs(settings: AdcrnnSettings, together: int) -> tuple[Callable, Callab
         )
 
     def chunk(clips, data, start, state):  # type: ignore[no-untyped-def]
-        numbers = start + jnp.arange(_chunk_length(settings), dtype=jnp.int32)
+        numbers = start + jnp.arange(chunk_length(settings.steps), dtype=jnp.int32)
         state, said = jax.lax.scan(lambda s, n: step(clips, data, n, s), state, numbers)
         return state, jax.tree.map(jnp.mean, said)
 
@@ -306,8 +303,8 @@ def _check(clips: Clips, tasks: list[ClipTask]) -> None:
 
 def _padded(clips: Clips) -> Clips:
     """The clips with further frames, and further clips of no frames, that nobody asks for."""
-    frames = _rounded(len(clips.x_LxFx3), 8192) - len(clips.x_LxFx3)
-    more = _rounded(len(clips.frames_U), 256) - len(clips.frames_U)
+    frames = rounded(len(clips.x_LxFx3), 8192) - len(clips.x_LxFx3)
+    more = rounded(len(clips.frames_U), 256) - len(clips.frames_U)
     return Clips(
         np.pad(clips.x_LxFx3, ((0, frames), (0, 0), (0, 0))),
         np.pad(clips.first_U, (0, more)),
@@ -325,8 +322,8 @@ def _segments(clips: Clips, task: ClipTask, length: int) -> tuple[np.ndarray, np
 def _stack(clips: Clips, tasks: list[ClipTask], length: int) -> _Data:
     """The tasks' data, padded to common lengths; padding is never drawn and its predictions are cut off."""
     each = [_task_data(clips, task, length) for task in tasks]
-    train = _rounded(max(len(own.train_U) for own in each), 256)
-    test = _rounded(max(len(own.test_N) for own in each), _PREDICTED)
+    train = rounded(max(len(own.train_U) for own in each), 256)
+    test = rounded(max(len(own.test_N) for own in each), _PREDICTED)
 
     def padded(own: _Data) -> _Data:
         more, rest = train - len(own.train_U), test - len(own.test_N)
@@ -352,8 +349,3 @@ def _task_data(clips: Clips, task: ClipTask, length: int) -> _Data:
         start_N=start_N,
         key=jax.random.fold_in(rngs.stream(jax.random.key(task.seed), "adcrnn"), task.fold),
     )
-
-
-def _rounded(length: int, to: int) -> int:
-    """Few different lengths, so that calls of about the same size share a compiled program."""
-    return -(-length // to) * to

@@ -41,6 +41,11 @@ class Answer(NamedTuple):
 FitPredict = Callable[[Any, list[np.ndarray], list[Task], int], list[Answer]]
 
 
+def rounded(length: int, to: int) -> int:
+    """Few different lengths, so that calls of about the same size share a compiled program."""
+    return -(-length // to) * to
+
+
 def class_weights(label_R: np.ndarray, weight_R: np.ndarray, classes: int) -> np.ndarray:
     """Weights [C] that give every class the same sum (scikit-learn's "balanced", for weighted rows)."""
     sum_C = np.bincount(label_R, weights=weight_R, minlength=classes)

@@ -17,6 +17,8 @@ from sergan.errors import UserError, line
 ENDINGS = (".npz", ".csv", ".parquet")
 COLUMNS = ("id", "speaker", "emotion", "session")  # the labels of a row
 _LABELS = (*COLUMNS, "extractor")  # columns that are no features
+_SAME = 1e-5  # of a feature's range: rounding on another processor is less
+_BLOCK = 1024  # rows whose copies are in memory at once
 _NPZ = ("x_UxD", "ids_U", "speakers_U", "emotions_U", "names_D", "extractor")  # and perhaps sessions_U
 
 
@@ -77,13 +79,40 @@ def join(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     both = set(first.speakers_U.tolist()) & set(second.speakers_U.tolist())
     if both:
         raise UserError(f"{len(both)} speakers are in both corpora ({listed(sorted(both))})")
-    rows = {x_D.tobytes() for x_D in first.x_UxD} if first.extracted else set()
-    same = [str(name) for name, x_D in zip(second.ids_U, second.x_UxD, strict=True) if x_D.tobytes() in rows]
+    same = []
+    if first.extracted and second.extracted:
+        same = second.ids_U[same_rows(second.x_UxD, first.x_UxD) >= 0].tolist()
     if same:
         raise UserError(f"{len(same)} recordings are in both corpora ({listed(same)})")
     joined = stacked(first, second)
     check_labels(joined, "both corpora")
     return joined
+
+
+def same_rows(x_NxD: np.ndarray, known_UxD: np.ndarray) -> np.ndarray:
+    """For each row the place of a known row that is the same but for another processor's rounding; -1 where
+    there is none. Sorts the rows by one number, and compares those of about the same."""
+    low_D = known_UxD.min(axis=0)
+    scale_D = np.maximum(known_UxD.max(axis=0) - low_D, np.abs(low_D))
+    scale_D[scale_D == 0] = 1.0
+
+    def numbers(x_MxD: np.ndarray) -> np.ndarray:
+        number_M = np.empty(len(x_MxD))
+        for start in range(0, len(x_MxD), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            number_M[block] = ((x_MxD[block] - low_D) / scale_D).mean(axis=1, dtype=np.float64)
+        return number_M
+
+    number_U, number_N = numbers(known_UxD), numbers(x_NxD)
+    order_U = np.argsort(number_U)
+    ends = (np.searchsorted(number_U[order_U], number_N + reach) for reach in (-_SAME, _SAME))
+    place_N = np.full(len(x_NxD), -1)
+    for n, (first, end) in enumerate(zip(*ends, strict=True)):
+        for u in order_U[first:end]:
+            if (np.abs(x_NxD[n] - known_UxD[u]) <= _SAME * scale_D).all():
+                place_N[n] = u
+                break
+    return place_N
 
 
 def stacked(first: FeatureTable, second: FeatureTable) -> FeatureTable:

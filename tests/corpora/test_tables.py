@@ -423,3 +423,17 @@ def test_any_parquet_is_read_or_refused_by_name(tmp_path, columns, own, index):
         frame = frame.set_index(index)
     frame.to_parquet(tmp_path / "t.parquet")
     assert_read_or_refused(tmp_path / "t.parquet", own)
+
+
+def test_a_row_is_known_whatever_the_rounding_and_another_is_not():
+    rng = np.random.default_rng(0)
+    known_UxD = (rng.normal(size=(300, 40)) * 10.0 ** rng.integers(-6, 6, 40)).astype(np.float32)
+    known_UxD[:, 3] = 5.0
+    places_N = rng.integers(300, size=2000)
+    x_NxD = (known_UxD[places_N] * (1 + rng.uniform(-1e-6, 1e-6, (2000, 40)))).astype(np.float32)
+    np.testing.assert_array_equal(tables.same_rows(x_NxD, known_UxD), places_N)
+    moved_NxD = x_NxD.copy()
+    column_N = rng.integers(40, size=2000)
+    moved_NxD[np.arange(2000), column_N] += 1e-3 * np.abs(known_UxD[:, column_N]).max(axis=0)
+    assert (tables.same_rows(moved_NxD, known_UxD) == -1).all()
+    assert tables.same_rows(x_NxD[:0], known_UxD).tolist() == []
