@@ -1,8 +1,10 @@
 """Synthetic rows of every arm for a fold, and the classifiers' tasks that are made of them."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from experiments.settings import CLASSIFIERS, Setting
@@ -14,6 +16,9 @@ from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.methods import METHODS
+
+_ROWS_BYTES = 4e9  # of the folds whose classifiers train at once on an accelerator,
+_CPU_ROWS_BYTES = 3e8  # and on a CPU, where few train at once anyway; they are in memory three times
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,12 @@ def bench(
         if not generators.sound(member):
             step = generators.step(member)
             raise UserError(f"{arm}: training diverged at step {step}; lower config.hypers.lr_g or lr_c")
+        given_R = source_R
         if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
-            source_R = np.resize(source_R, max(per_class, len(source_R)))
-        y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, source_R))
+            given_R = np.resize(source_R, max(per_class, len(source_R)))
+        y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, given_R))
         _check_lengths(arm, y_KxNxD)
-        synthetic = _draw(y_KxNxD, source_R, per_class, rng)
+        synthetic = _draw(y_KxNxD, per_class, arm in adversarial.KINDS, rng)
     else:
         synthetic = augment.make(
             arm,
@@ -120,9 +126,19 @@ def bench(
             strength,
             rng,
         )
+    _check_parents(study, fold, arm, synthetic.parent_KxN, source_R)
     x_NxD = np.concatenate([real_UxD, synthetic.x_KxNxD.reshape(-1, real_UxD.shape[1])])
     view_KxNxD = x_NxD[len(real_UxD) :].reshape(synthetic.x_KxNxD.shape)  # not a second copy
     return Bench(study, fold, x_NxD, synthetic._replace(x_KxNxD=view_KxNxD))
+
+
+def _check_parents(study: Study, fold: Fold, arm: str, parent_KxN: np.ndarray, source_R: np.ndarray) -> None:
+    """Raises LeakError for rows with parents, as far as these are known, that the fold may not see."""
+    known_P = np.unique(parent_KxN[parent_KxN >= 0])
+    if arm in METHODS or arm in augment.OF_SOURCE:
+        folds.check_speakers(fold, study.source.speakers_U[source_R[known_P]])
+    else:
+        folds.check_rows(fold, study.corpus, fold.train_R[known_P])
 
 
 def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
@@ -138,6 +154,22 @@ def can_make(study: Study, arm: str, fold: Fold, amount: float) -> bool:
     """Whether S has rows enough for `amount` sets of a fold; it always has for arms that take none of it."""
     of_source = arm in augment.OF_SOURCE or (arm in METHODS and arm not in adversarial.KINDS)
     return not of_source or study.per_class(fold, amount) <= len(folds.source_rows(fold, study.source))
+
+
+def in_parts(
+    study: Study, arm: str, splits: list[Fold], per_class: Callable[[Fold], int]
+) -> list[list[Fold]]:
+    """Folds in parts of about the same length, the rows of each of which are in memory at once.
+
+    Args:
+      per_class: synthetic rows of each class that a fold's bench has.
+    """
+    most = 0 if arm == "real" else max(len(study.classes) * per_class(fold) for fold in splits)
+    size = 4 * len(study.corpus.names_D) * (len(study.corpus.ids_U) + most)
+    room = _CPU_ROWS_BYTES if jax.default_backend() == "cpu" else _ROWS_BYTES
+    fitting = max(1, int(room // size))
+    together = -(-len(splits) // -(-len(splits) // fitting))
+    return [splits[start : start + together] for start in range(0, len(splits), together)]
 
 
 def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Task]]) -> list[Answer]:
@@ -159,9 +191,10 @@ def diverged(classifier: str, task: Task) -> UserError:
     return UserError(f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate")
 
 
-def _draw(y_KxNxD: np.ndarray, source_R: np.ndarray, per_class: int, rng: np.random.Generator) -> Synthetic:
-    """Transferred rows in random order, up to `per_class` of each class."""
-    order_KxN = np.stack([rng.permutation(len(source_R))[:per_class] for _ in y_KxNxD])
+def _draw(y_KxNxD: np.ndarray, per_class: int, noise: bool, rng: np.random.Generator) -> Synthetic:
+    """Rows of generators in random order, up to `per_class` of each class; of `noise` none has a parent."""
+    order_KxN = np.stack([rng.permutation(y_KxNxD.shape[1])[:per_class] for _ in y_KxNxD])
     own_KxN = np.repeat(np.arange(len(y_KxNxD))[:, None], order_KxN.shape[1], axis=1)
     drawn_KxNxD = np.take_along_axis(y_KxNxD, order_KxN[..., None], axis=1)
-    return Synthetic(drawn_KxNxD, own_KxN, np.ones(own_KxN.shape), source_R[order_KxN])
+    parent_KxN = np.full_like(order_KxN, -1) if noise else order_KxN
+    return Synthetic(drawn_KxNxD, own_KxN, np.ones(own_KxN.shape), parent_KxN)

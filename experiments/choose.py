@@ -14,7 +14,7 @@ import pandas as pd
 from etils import epath
 
 from experiments import hosts
-from experiments.arms import Bench, answers, bench, can_make, diverged
+from experiments.arms import Bench, answers, bench, can_make, diverged, in_parts
 from experiments.holes import Holes
 from experiments.settings import Setting, grid
 from experiments.study import Study
@@ -26,7 +26,6 @@ from sergan.folds import Fold
 
 Choices = dict[tuple[str, str, str, int], Setting]  # by normalisation, arm, classifier and fold
 _KEYS = ["classifier", "setting", "fold", "speaker", "truth"]
-_FOLDS_AT_ONCE = 9  # bounds the memory of their rows
 
 
 def choose(study: Study, run: epath.Path) -> Choices:
@@ -94,7 +93,7 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
       trials: fold, speaker, truth, setting, hits, total.
       fold: the fold that chooses.
       inner: all inner folds.
-      count: how many settings there are; one with trials of fewer folds and speakers than another is NaN.
+      count: how many settings there are.
     """
     counts = np.zeros(len(trials), bool)
     for trial in inner:
@@ -102,15 +101,15 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
             tests_them = np.isin(fold.test_R, trial.test_R).any()  # not so on a target's development rows
             others = ~trials.speaker.isin(fold.held_out) if tests_them else True
             counts |= (trials.fold == trial.index) & others
-    trials = trials[counts]
-    places = trials[["setting", "fold", "speaker"]].drop_duplicates()["setting"].value_counts()
-    return _uar(trials[trials.setting.isin(places[places == places.max()].index)], count)
+    return _uar(trials[counts], count)
 
 
 def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:
-    """UAR of each of `count` settings; NaN where an arm could not run."""
+    """UAR of each of `count` settings; NaN for one with trials of fewer folds and speakers than another."""
     if trials.empty:
         return np.full(count, np.nan)
+    places = trials[["setting", "fold", "speaker"]].drop_duplicates()["setting"].value_counts()
+    trials = trials[trials.setting.isin(places[places == places.max()].index)]
     counts = trials.groupby(["setting", "truth"])[["hits", "total"]].sum()
     recall = (counts.hits / counts.total).groupby("setting").mean()
     return recall.reindex(range(count)).to_numpy(float)
@@ -150,11 +149,10 @@ class _Trials:
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
         kinds = self._grids[self.study.config.classifiers[0]]
-        frames, folds = [], self.study.inner
-        together = -(-len(folds) // -(-len(folds) // _FOLDS_AT_ONCE))  # parts of about the same length
-        for start in range(0, len(folds), together):
+        frames = []
+        for folds in in_parts(self.study, self.arm, self.study.inner, self._most):
             for kind in kinds:
-                benches = list(self._benches(folds[start : start + together], *kind))
+                benches = list(self._benches(folds, *kind))
                 for classifier in self.study.config.classifiers:
                     frames += self._counts(classifier, benches, *kind)
         return pd.concat(frames) if frames else pd.DataFrame(columns=[*_KEYS, "hits", "total"])
@@ -171,16 +169,20 @@ class _Trials:
         return found
 
     def _benches(self, inner: list[Fold], strength: float, point: int) -> Iterator[Bench]:
-        study = self.study
-        most = max(study.config.choice.amounts or (study.config.amount,))
+        study, amounts = self.study, self.study.config.choice.amounts
         for fold in inner:
-            rows = study.per_class(fold, most)
+            rows = self._most(fold)
             try:
                 yield bench(
                     study, self.generators, self.arm, self.normalisation, fold, 0, rows, strength, point
                 )
             except UserError as error:
-                self.holes.add(fold, most, error)
+                self.holes.add(fold, max(amounts, default=study.amount), error)
+
+    def _most(self, fold: Fold) -> int:
+        """Synthetic rows of each class at the largest amount that is tried."""
+        config = self.study.config
+        return self.study.per_class(fold, max(config.choice.amounts or (config.amount,)))
 
     def _counts(
         self, classifier: str, benches: list[Bench], strength: float, point: int

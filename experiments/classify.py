@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax
 import pandas as pd
 from etils import epath
 
 from experiments import hosts, predictions
-from experiments.arms import Bench, answers, bench, diverged
+from experiments.arms import Bench, answers, bench, diverged, in_parts
 from experiments.choose import Choices
 from experiments.holes import Holes
 from experiments.settings import Setting, fixed
@@ -20,8 +19,6 @@ from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import UserError
 from sergan.folds import Fold
 
-_ROWS_BYTES = 4e9  # of the folds whose classifiers train at once on an accelerator,
-_CPU_ROWS_BYTES = 2e8  # and on a CPU, where few train at once anyway; they are in memory three times
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
 
 
@@ -83,10 +80,6 @@ def classify(study: Study, run: epath.Path, choices: Choices) -> None:
         writers.write_frame(run / "predictions.csv", parts)
 
 
-def _rows_bytes() -> float:
-    return _CPU_ROWS_BYTES if jax.default_backend() == "cpu" else _ROWS_BYTES
-
-
 class _Part:
     """The predictions of one job."""
 
@@ -98,10 +91,8 @@ class _Part:
 
     def predictions(self, classifier: str) -> pd.DataFrame:
         """Of one classifier; what cannot be made is a hole, and the rest goes on."""
-        splits, fitting = self._study.folds, max(1, int(_rows_bytes() // self._bytes()))
-        together = -(-len(splits) // -(-len(splits) // fitting))  # parts of about the same length
-        starts = range(0, len(splits), together)
-        return pd.concat([self._of_folds(classifier, splits[i : i + together]) for i in starts])
+        parts = in_parts(self._study, self._job.arm, self._study.folds, self._most)
+        return pd.concat([self._of_folds(classifier, splits) for splits in parts])
 
     def _of_folds(self, classifier: str, splits: list[Fold]) -> pd.DataFrame:
         """Of some folds, whose rows are in memory at once."""
@@ -141,12 +132,6 @@ class _Part:
         config = self._study.config
         amounts = [config.amount, *config.curve, *config.choice.amounts]
         return max(self._study.per_class(fold, amount) for amount in amounts)
-
-    def _bytes(self) -> int:
-        """Memory of the rows of the largest fold."""
-        study = self._study
-        most = max(len(study.classes) * self._most(fold) for fold in study.folds)
-        return 4 * len(study.corpus.names_D) * (len(study.corpus.ids_U) + most * (self._job.arm != "real"))
 
     def _settings(self, classifier: str, fold: int) -> Iterator[tuple[Entry, Setting]]:
         """At the config's own settings, then, beside a sweep's first point, at the chosen one."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sergan.covariance import shrunk, times_power
 from sergan.errors import UserError
 
 NEIGHBOURS = 5  # of SMOTE
@@ -20,8 +21,8 @@ class Synthetic(NamedTuple):
 
     A row's label is its own class with weight `share_KxN` and `other_KxN` with the rest; but for mixup,
     share is 1 and other the own class. `parent_KxN` is the index of the row it was made from: among the real
-    rows (duplicate, noise, mixup), among the source rows (moments, coral), or -1 where no single row is known
-    (smote, gaussian).
+    rows (duplicate, noise, mixup), among the source rows (moments, coral, CycleGANs), or -1 where no single
+    row is known (smote, gaussian, rows from noise).
     """
 
     x_KxNxD: np.ndarray
@@ -39,15 +40,6 @@ class Given(NamedTuple):
     classes: Sequence[str]
     per_class: int
     strength: float
-
-
-class Shrunk(NamedTuple):
-    """A mean and a shrunk covariance: `values_P` along the rows of `basis_PxD`, `floor` across them."""
-
-    mean_D: np.ndarray
-    basis_PxD: np.ndarray
-    values_P: np.ndarray
-    floor: float
 
 
 def make(
@@ -196,36 +188,6 @@ ARMS: dict[str, Callable[[Given, np.random.Generator], Synthetic]] = {
     "gaussian": gaussian,
 }
 OF_SOURCE = ("moments", "coral")  # make of each source row at most one of each class
-
-
-def shrunk(x_NxD: np.ndarray) -> Shrunk:
-    """Mean and Ledoit-Wolf covariance (1 - a) X'X / N + a mu I of 2 or more rows, mu the mean variance.
-
-    Decomposes the smaller of X'X and XX', so with few rows the cost hardly grows with the features.
-    Source: Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
-      J. Multivariate Analysis 88(2), 2004; scikit-learn's shrinkage a.
-    """
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
-    count, width = x_NxD.shape
-    mean_D = x_NxD.mean(axis=0, dtype=np.float64)
-    centred_NxD = x_NxD - mean_D
-    share = max(float(ledoit_wolf_shrinkage(centred_NxD, assume_centered=True)), 0.0)
-    floor = share * float(np.mean(centred_NxD**2))
-    wide = width > count
-    squares_P, vectors = np.linalg.eigh(centred_NxD @ centred_NxD.T if wide else centred_NxD.T @ centred_NxD)
-    varies_P = squares_P > max(count, width) * np.finfo(np.float64).eps * max(squares_P[-1], 0.0)
-    squares_P, basis_PxD = squares_P[varies_P], vectors.T[varies_P]
-    if wide:
-        basis_PxD = basis_PxD @ centred_NxD / np.sqrt(squares_P)[:, None]
-    return Shrunk(mean_D, basis_PxD, (1 - share) * squares_P / count + floor, floor)
-
-
-def times_power(covariance: Shrunk, x_NxD: np.ndarray, power: float) -> np.ndarray:
-    """Rows times a power of the covariance; where it does not vary, the power is 0."""
-    across = covariance.floor**power if covariance.floor > 0 else 0.0
-    gain_P = covariance.values_P**power - across
-    return across * x_NxD + (x_NxD @ covariance.basis_PxD.T * gain_P) @ covariance.basis_PxD
 
 
 def _pure(x_KxNxD: np.ndarray, parent_KxN: np.ndarray) -> Synthetic:

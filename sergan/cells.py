@@ -92,7 +92,7 @@ TRANSFER = ("target_synthetic", "target_source")
 def results(
     rows: pd.DataFrame,
     beside: Mapping[tuple[str, str], tuple[float, float]] | None = None,
-    lost: Sequence[tuple[str, str]] = (),
+    lost: Sequence[tuple[str, str, str]] = (),
     points: pd.DataFrame | None = None,
 ) -> Cells:
     """The rows of results.csv; sweep points and sets are named only where there are any to tell apart.
@@ -100,7 +100,7 @@ def results(
     Args:
       rows: those that count, with `gaps` as in `comparison.with_gaps` where folds are missing.
       beside: published (UAR, WA) in per cent by arm and classifier.
-      lost: normalisation and arm of those without rows, which get rows that say so.
+      lost: normalisation, classifier and arm of those without rows, which get rows that say so.
       points: the values of the sweep's points, which are then named by them.
     """
     chosen, rows = comparison.has_choice(rows), comparison.with_missing(rows, lost)
@@ -135,15 +135,19 @@ def firsts(table: Cells, words: int) -> list[int]:
     return [i for i, start in enumerate(starts) if i == 0 or start != starts[i - 1]]
 
 
-def lost(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Normalisation and arm of those with holes but no rows; a kind `x` stands for the arms x and real+x."""
-    there, arms = set(zip(rows["normalisation"], rows["arm"], strict=True)), set(rows["arm"])
-    pairs = [
-        (hole["normalisation"], arm)
+def lost(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Normalisation, classifier and arm of those with holes but no rows; a kind `x` stands for the arms x and
+    real+x."""
+    there = list(rows[["normalisation", "classifier", "arm"]].itertuples(index=False, name=None))
+    arms = {arm for _, _, arm in there}
+    wanted = [
+        (normalisation, classifier, arm)
         for hole in holes
         for arm in sorted({hole["arm"], f"real+{hole['arm']}"} & arms) or [hole["arm"]]
+        for normalisation, classifier in dict.fromkeys(cell[:2] for cell in there)
+        if normalisation == hole["normalisation"]
     ]
-    return [pair for pair in dict.fromkeys(pairs) if pair not in there]
+    return [cell for cell in dict.fromkeys(wanted) if cell not in there]
 
 
 def holes(lines: Sequence[Mapping[str, Any]]) -> Cells:

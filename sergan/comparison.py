@@ -101,16 +101,9 @@ def mean_amounts(choices: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     return {tuple(map(str, names)): float(mean) for names, mean in means.items()}  # type: ignore[misc]
 
 
-def with_missing(rows: pd.DataFrame, cells: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Rows of results.csv and one without numbers for each (normalisation, arm) that has none, in order."""
-    there = set(zip(rows["normalisation"], rows["arm"], strict=True))
-    pairs = rows[GROUP].drop_duplicates().itertuples(index=False)
-    lines = [
-        {"normalisation": pair.normalisation, "classifier": pair.classifier, "arm": arm, "point": 0}
-        for pair in pairs
-        for normalisation, arm in cells
-        if normalisation == pair.normalisation and (normalisation, arm) not in there
-    ]
+def with_missing(rows: pd.DataFrame, cells: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
+    """Rows of results.csv and one without numbers for each (normalisation, classifier, arm), in order."""
+    lines = [dict(zip([*GROUP, "arm"], cell, strict=True)) | {"point": 0} for cell in cells]
     return in_order(pd.concat([rows, pd.DataFrame(lines)], ignore_index=True)) if lines else rows
 
 

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sergan import covariance
+
 _EQUAL = 1e-6  # rows nearer than this share of their length are one row
 _FOLDS = 5
-_PAIRWISE = 500  # synthetic rows that `compare` takes for mmd and prdc, more only to match the real ones
+_PAIRWISE = 500  # synthetic rows that `compare` takes for mmd and prdc, more only to match the real ones,
+_MOST = 2000  # of which it takes so many: both compare every row with every other
 _RIDGES = np.logspace(0, 6, 13)
 
 
@@ -114,21 +116,14 @@ def prdc(real_RxD: np.ndarray, synthetic_NxD: np.ndarray, k: int = 5) -> dict[st
     }
 
 
-def two_sample_accuracy(
-    a_NxD: np.ndarray,
-    b_NxD: np.ndarray,
-    rng: np.random.Generator,
-    groups_a: Sequence | np.ndarray | None = None,
-    groups_b: Sequence | np.ndarray | None = None,
-) -> float:
+def two_sample_accuracy(a_NxD: np.ndarray, b_NxD: np.ndarray, rng: np.random.Generator) -> float:
     """Balanced accuracy of telling rows of a from rows of b, 5-fold cross-validated; 0.5 if none can be told.
 
     The larger set is cut to the smaller one's size by rng. The classifier is ridge regression on z-normed
     features, its penalty chosen on the training rows by leave-one-out. Below 0.5 where rows of one set are
     made of rows of the other (copies, interpolations, a Gaussian fitted to them): what stands in for a
-    held-out row is then among the training rows, with the other label. Rows of one group, such as a speaker,
-    are held out together; without groups every row is by itself. NaN with fewer than five rows in a set,
-    or so few groups that a fold has no test rows or cannot train on both sets.
+    held-out row is then among the training rows, with the other label. NaN with fewer than five rows in a
+    set.
 
     Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017.
     """
@@ -136,14 +131,11 @@ def two_sample_accuracy(
     rows_a, rows_b = (rng.permutation(len(x_NxD))[:count] for x_NxD in (a_NxD, b_NxD))
     x_NxD = np.concatenate([a_NxD[rows_a], b_NxD[rows_b]]).astype(np.float64)
     is_b_N = np.repeat([False, True], count)
-    groups_N = _groups(groups_a, "a", rows_a) + _groups(groups_b, "b", rows_b)
-    if min(count, len(set(groups_N))) < _FOLDS:
+    if count < _FOLDS:
         return float("nan")
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
     said_N = np.zeros(2 * count, bool)
-    for train_R, test_R in folds.split(x_NxD, is_b_N, groups_N):
-        if not len(test_R) or len(np.unique(is_b_N[train_R])) < 2:
-            return float("nan")
+    for train_R, test_R in folds.split(x_NxD, is_b_N):
         classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(_RIDGES))
         said_N[test_R] = classifier.fit(x_NxD[train_R], is_b_N[train_R]).predict(x_NxD[test_R])
     return float(balanced_accuracy_score(is_b_N, said_N))
@@ -183,16 +175,19 @@ def compare(
 ) -> dict[str, float]:
     """Every measure of one emotion of one fold, by name; NaN where there are too few rows for one.
 
-    frechet and memorisation see all synthetic rows, two_sample as many as there are training rows; mmd and
-    prdc see 500 drawn by rng, or as many as there are training rows if these are more.
+    frechet and memorisation see all rows, two_sample as many synthetic as training rows; mmd and prdc see
+    2000 training rows at most, and 500 synthetic ones, or as many as training rows if these are more.
     """
-    drawn_N = rng.permutation(len(synthetic_NxD))[: max(_PAIRWISE, len(train_RxD))]
-    mmd_square, mmd_p = mmd(train_RxD, synthetic_NxD[drawn_N], rng)
+    drawn_R = np.arange(len(train_RxD))
+    if len(drawn_R) > _MOST:
+        drawn_R = rng.permutation(drawn_R)[:_MOST]
+    drawn_N = rng.permutation(len(synthetic_NxD))[: max(_PAIRWISE, len(drawn_R))]
+    mmd_square, mmd_p = mmd(train_RxD[drawn_R], synthetic_NxD[drawn_N], rng)
     return {
         "frechet": frechet(train_RxD, synthetic_NxD),
         "mmd": mmd_square,
         "mmd_p": mmd_p,
-        **prdc(train_RxD, synthetic_NxD[drawn_N]),
+        **prdc(train_RxD[drawn_R], synthetic_NxD[drawn_N]),
         "two_sample": two_sample_accuracy(train_RxD, synthetic_NxD, rng),
         **memorisation(train_RxD, held_out_HxD, synthetic_NxD),
     }
@@ -207,12 +202,9 @@ class _Gaussian(NamedTuple):
 
 
 def _gaussian(x_NxD: np.ndarray) -> _Gaussian:
-    """The rows' mean and Ledoit-Wolf covariance."""
-    mean_D = x_NxD.mean(axis=0, dtype=np.float64)
-    centred_NxD = x_NxD - mean_D
-    shrinkage = max(float(ledoit_wolf_shrinkage(centred_NxD, assume_centered=True)), 0.0)
-    root_NxD = np.sqrt((1 - shrinkage) / len(x_NxD)) * centred_NxD
-    return _Gaussian(mean_D, root_NxD, shrinkage * float(np.mean(centred_NxD**2)))
+    """The rows' mean and shrunk covariance."""
+    mean_D, centred_NxD, share, floor = covariance.centre(x_NxD)
+    return _Gaussian(mean_D, np.sqrt((1 - share) / len(x_NxD)) * centred_NxD, floor)
 
 
 def _gram(x_NxD: np.ndarray) -> np.ndarray:
@@ -245,8 +237,3 @@ def _nearest(x_NxD: np.ndarray, train_RxD: np.ndarray) -> np.ndarray:
 
 def _median(x_N: np.ndarray) -> float:
     return float(np.median(x_N)) if len(x_N) else float("nan")
-
-
-def _groups(groups: Sequence | np.ndarray | None, name: str, rows: np.ndarray) -> list[str]:
-    """Groups of the given rows as text; every row its own where there are none."""
-    return [f"{name} {row}" if groups is None else f"group {groups[row]}" for row in rows]

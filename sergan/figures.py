@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sergan import metrics
+from sergan import comparison, metrics
 
 # Okabe and Ito's palette, safe for colour-blind readers; where it ends, dashes and markers go on.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -70,7 +70,7 @@ def amount_curves(
     was chosen, found in `amounts` by normalisation, classifier and arm.
     """
     cells = curve[["normalisation", "classifier"]].drop_duplicates().to_numpy().tolist()
-    alone, columns = len(arms) == 1, len(cells) if len(arms) == 1 else 2
+    alone, columns = len(arms) == 1, len(cells) if len(arms) == 1 else min(2, len(cells))
     width = 10.6 / max(columns, 2)
     figure, axes = make_panels(len(cells), columns, (width, 2.5 if alone else 0.72 * width))
     looks = looks_of([arm for arm in dict.fromkeys(curve["arm"]) if arm != "real"][::-1])
@@ -307,4 +307,4 @@ def looks_of(names: Sequence[str]) -> dict[str, _Look]:
 
 
 def _sets(amount: float) -> str:
-    return f", {amount:g} sets"
+    return f", {comparison.sets_words(amount)}" if amount else ""

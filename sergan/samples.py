@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from sergan import parquet
-from sergan.run_folder import RowsFile, Run
+from sergan.run_folder import Missing, RowsFile, Run
 
 if TYPE_CHECKING:
     from sergan.corpora.tables import FeatureTable
 
 REAL = "real"
 REAL_PER_CLASS, _SYNTHETIC_PER_CLASS = 80, 120
+_LARGEST = 1e15  # value whose squares float32 can add up
 
 
 class Sample(NamedTuple):
@@ -45,9 +46,8 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
     real_R = _balanced(table.emotions_U, train_R, REAL_PER_CLASS)
     parts = [(x_UxD[real_R], table.emotions_U[real_R], REAL)]
     for turn, (file, frame) in enumerate(zip(files, frames, strict=True)):
-        fake_NxD = frame[list(table.names_D)].to_numpy(np.float32)
-        target_N = frame["target_emotion"].to_numpy(str)
-        fake_R = _balanced(target_N, np.flatnonzero(np.isfinite(fake_NxD).all(axis=1)), per_class, turn)
+        fake_NxD, target_N = _usable(file, frame, table.names_D)
+        fake_R = _balanced(target_N, np.arange(len(fake_NxD)), per_class, turn)
         parts.append((fake_NxD[fake_R], target_N[fake_R], file.arm))
     kind_N = np.concatenate([np.full(len(x_NxD), kind) for x_NxD, _, kind in parts])
     x_NxD = np.concatenate([x_NxD for x_NxD, _, _ in parts])
@@ -73,11 +73,11 @@ def moments(run: Run, file: RowsFile) -> pd.DataFrame:
     x_RxD = folds.normalised(table, file.normalisation)[train_R]
     x_SxD = folds.normalised_source(source, file.normalisation, table.x_UxD[train_R])
     x_SxD = x_SxD[~np.isin(source.speakers_U, list(run.held_out(_member(frame))))]
-    fake_NxD, target_N = frame[list(table.names_D)].to_numpy(np.float32), frame["target_emotion"]
+    fake_NxD, target_N = _usable(file, frame, table.names_D)
     scaler = folds.min_max(x_SxD, x_RxD)
     kinds = {
         "source": (x_SxD, np.zeros(len(x_SxD))),
-        "synthetic": (fake_NxD, target_N.to_numpy(str)),
+        "synthetic": (fake_NxD, target_N),
         "target": (x_RxD, table.emotions_U[train_R]),
     }
     parts = []
@@ -121,6 +121,16 @@ def _member(frame: pd.DataFrame) -> int:
 def _read(file: RowsFile) -> pd.DataFrame:
     with file.path.open("rb") as stream:
         return parquet.read(stream)
+
+
+def _usable(file: RowsFile, frame: pd.DataFrame, names_D: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and emotions of a file's synthetic rows, without those too large for a picture; raises Missing
+    where none is left."""
+    x_NxD, emotion_N = frame[list(names_D)].to_numpy(np.float32), frame["target_emotion"].to_numpy(str)
+    usable_N = np.abs(x_NxD).max(axis=1) < _LARGEST  # NaN is not
+    if not usable_N.any():
+        raise Missing(f"{file.path.name} has no row that could be drawn: their values are too large.")
+    return x_NxD[usable_N], emotion_N[usable_N]
 
 
 def _balanced(label_N: np.ndarray, rows: np.ndarray, most: int, turn: int = 0) -> np.ndarray:

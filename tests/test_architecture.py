@@ -25,6 +25,7 @@ ORDER = [
     "spectra",
     "inputs",
     "folds",
+    "covariance",
     "augment",
     "nets",
     "adam",

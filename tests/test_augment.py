@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.covariance import LedoitWolf
 
-from sergan import augment, data, folds
+from sergan import augment, covariance, data, folds
 from sergan.errors import UserError
 
 CLASSES = ("anger", "fear", "sadness")
@@ -192,23 +192,23 @@ def test_moments_of_a_feature_without_spread_in_the_source_are_the_classs_mean()
 def test_the_shrunk_covariance_is_scikit_learns_and_its_powers_those_of_the_dense_matrix(shape, power):
     rng = np.random.default_rng(sum(shape))
     x_NxD = rng.normal(size=shape) * rng.gamma(1.0, size=shape[1]) + 3
-    ours, theirs = augment.shrunk(x_NxD), LedoitWolf().fit(x_NxD)
+    ours, theirs = covariance.shrunk(x_NxD), LedoitWolf().fit(x_NxD)
     np.testing.assert_allclose(ours.mean_D, theirs.location_, atol=1e-12)
     root_DxD = scipy.linalg.sqrtm(theirs.covariance_).real
     dense_DxD = {0.5: root_DxD, -0.5: np.linalg.inv(root_DxD), 1.0: theirs.covariance_}[power]
-    np.testing.assert_allclose(augment.times_power(ours, np.eye(shape[1]), power), dense_DxD, atol=1e-8)
+    np.testing.assert_allclose(covariance.times_power(ours, np.eye(shape[1]), power), dense_DxD, atol=1e-8)
 
 
 def test_a_covariance_without_a_floor_has_a_pseudo_inverse():
     """Of two rows the shrinkage is 0, so the covariance has one direction only."""
     x_NxD = np.array([[1.0, 2.0, 5.0], [3.0, 2.0, 4.0]])
-    ours = augment.shrunk(x_NxD)
+    ours = covariance.shrunk(x_NxD)
     covariance_DxD = np.cov(x_NxD.T, bias=True)
-    inverse_DxD = augment.times_power(ours, np.eye(3), -1.0)
-    np.testing.assert_allclose(augment.times_power(ours, np.eye(3), 1.0), covariance_DxD, atol=1e-12)
+    inverse_DxD = covariance.times_power(ours, np.eye(3), -1.0)
+    np.testing.assert_allclose(covariance.times_power(ours, np.eye(3), 1.0), covariance_DxD, atol=1e-12)
     np.testing.assert_allclose(inverse_DxD, np.linalg.pinv(covariance_DxD), atol=1e-12)
-    same = augment.shrunk(np.ones((4, 3)))
-    assert (augment.times_power(same, np.eye(3), -0.5) == 0).all()
+    same = covariance.shrunk(np.ones((4, 3)))
+    assert (covariance.times_power(same, np.eye(3), -0.5) == 0).all()
 
 
 def test_coral_is_the_dense_formula_whatever_rows_are_drawn():

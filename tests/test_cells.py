@@ -57,7 +57,9 @@ def test_an_arm_that_could_not_run_at_all_is_a_row_that_says_so():
     gaps = [("train", "x"), ("train", "y"), ("speaker", "x"), ("train", "y")]
     holes = [{"normalisation": normalisation, "arm": arm} for normalisation, arm in gaps]
     lost = cells.lost(holes, rows)
-    assert lost == [("train", "y"), ("speaker", "real+x")]
+    assert lost == [("train", "svm", "y")]
+    both = pd.concat([rows, pd.DataFrame([result("real") | {"classifier": "dnn"}])])
+    assert cells.lost(holes[:1], both) == [("train", "dnn", "real+x")]  # which the SVM has
     table = cells.results(rows, lost=lost)
     assert [row[2] for row in table.rows] == ["real", "real+x", "y (could not run)"]
     assert set(table.rows[2][3:]) == {""}
@@ -121,7 +123,7 @@ def test_lines_of_the_choices_break_between_settings_only():
 
 
 def test_a_hole_does_not_take_the_sets_from_rows_at_fixed_settings():
-    table = cells.results(pd.DataFrame([result("real", 0.0)]), lost=[("train", "x")])
+    table = cells.results(pd.DataFrame([result("real", 0.0)]), lost=[("train", "svm", "x")])
     assert table.header[3] == "Sets" and table.rows[0][3] == "0"
     assert table.rows[1][2] == "x (could not run)" and set(table.rows[1][3:]) == {""}
 

@@ -109,11 +109,10 @@ def test_choices_are_counted_numbers_by_size_words_by_frequency():
     }
 
 
-def test_an_arm_without_rows_gets_one_for_each_classifier_of_its_normalisation():
+def test_what_could_not_run_gets_a_row_without_numbers():
     rows = comparison.counted(pd.concat([STUDY, STUDY.assign(classifier="dnn")]))
-    missing = comparison.with_missing(
-        rows, [("train", "real+smote"), ("train", "real"), ("speaker", "real+y")]
-    )
+    lost = [("train", classifier, "real+smote") for classifier in ("svm", "dnn")]
+    missing = comparison.with_missing(rows, lost)
     assert len(missing) == len(rows) + 2
     assert missing[missing["uar"].isna()][["arm", "classifier"]].to_numpy().tolist() == [
         ["real+smote", "svm"],

@@ -199,29 +199,6 @@ def test_two_sample_is_below_a_half_for_copies(real):
     assert max(found) < 0.45
 
 
-def test_two_sample_holds_groups_out_together():
-    """Two sets of the same ten-row groups' distribution: rows tell their group, and the group its set."""
-    rng = np.random.default_rng(0)
-    together, apart = [], []
-    for _ in range(4):
-        centres_GxD = np.repeat(rng.normal(size=(20, 50)), 10, axis=0)
-        x_NxD = centres_GxD + 0.1 * rng.normal(size=(200, 50))
-        groups = np.repeat([f"s{g}" for g in range(20)], 10)
-        sets = x_NxD[:100], x_NxD[100:]
-        apart.append(distances.two_sample_accuracy(*sets, rng))
-        together.append(distances.two_sample_accuracy(*sets, rng, groups[:100], groups[100:]))
-    assert np.mean(apart) > 0.95
-    assert np.mean(together) < 0.75
-
-
-def test_two_sample_groups_of_both_sets_are_one():
-    rng = np.random.default_rng(0)
-    pairs_NxD = rng.normal(size=(60, 30))
-    copies = pairs_NxD.copy()
-    assert distances.two_sample_accuracy(pairs_NxD, copies, rng) < 0.4
-    assert distances.two_sample_accuracy(pairs_NxD, copies, rng, range(60), range(60)) == 0.5
-
-
 def test_agreement():
     assert distances.agreement(["anger", "fear", "fear"], ["anger", "fear", "anger"]) == pytest.approx(2 / 3)
     assert np.isnan(distances.agreement([], []))
@@ -255,6 +232,16 @@ def test_compare_gives_every_measure(real):
     assert other["mmd"] == pytest.approx(found["mmd"], rel=0.1)
 
 
+def test_pairs_are_compared_of_no_more_than_2000_training_rows(monkeypatch):
+    rng, seen = np.random.default_rng(0), []
+    monkeypatch.setattr(distances, "mmd", lambda a, b, rng: seen.append((len(a), len(b))) or (0.0, 1.0))
+    monkeypatch.setattr(distances, "prdc", lambda a, b: seen.append((len(a), len(b))) or {})
+    for count in (1999, 3000):
+        rows = rng.normal(size=(count, 3)), rng.normal(size=(10, 3)), rng.normal(size=(5000, 3))
+        distances.compare(*rows, rng)
+    assert seen == 2 * [(1999, 1999)] + 2 * [(2000, 2000)]
+
+
 def test_a_measure_with_too_few_rows_is_nan(real):
     nan = {
         (8, 0, 30): {"nearest_held_out"},
@@ -271,9 +258,6 @@ def test_a_measure_with_too_few_rows_is_nan(real):
             rows = real["train"][:train], real["held_out"][:held_out], real["speech"][:synthetic]
             found = distances.compare(*rows, np.random.default_rng(0))
             assert {name for name, value in found.items() if np.isnan(value)} == expected
-    x_NxD, rng = real["train"][:20], np.random.default_rng(0)
-    for groups_b in (["other"] * 20, None):
-        assert np.isnan(distances.two_sample_accuracy(x_NxD, x_NxD, rng, ["one"] * 20, groups_b))
 
 
 def test_one_row_repeated_is_an_answer_not_an_error(real):

@@ -1,10 +1,12 @@
 """Which files of synthetic rows are shown beside each other."""
 
 import numpy as np
+import pandas as pd
+import pytest
 from etils import epath
 
 from sergan import samples
-from sergan.run_folder import RowsFile
+from sergan.run_folder import Missing, RowsFile
 
 
 def file(arm, fold, seed=0):
@@ -18,6 +20,17 @@ def arms_and_folds(files):
 def test_gan_and_wdiv_of_the_first_fold_and_seed_that_both_have():
     files = [file("coral", 0), file("wdiv", 0), file("gan", 1, 1), file("wdiv", 1), file("wdiv", 1, 1)]
     assert arms_and_folds([*files, file("gan", 2), file("wdiv", 2)]) == [("gan", 1, 1), ("wdiv", 1, 1)]
+
+
+def test_rows_that_are_too_large_are_not_drawn():
+    names = ("a", "b")
+    values = [[1.0, 2.0], [1e30, 0.0], [np.nan, 0.0], [-3.0, 1e14], [np.inf, 1.0]]
+    frame = pd.DataFrame(values, columns=names).assign(target_emotion=list("xyxyx"))
+    x_NxD, emotion_N = samples._usable(file("wdiv", 0), frame, names)
+    np.testing.assert_array_equal(x_NxD, np.array(values)[[0, 3]].astype(np.float32))
+    assert emotion_N.tolist() == ["x", "y"]
+    with pytest.raises(Missing, match="wdiv_0_0 has no row that could be drawn: their values are too large"):
+        samples._usable(file("wdiv", 0), frame.iloc[1:3], names)
 
 
 def test_one_arm_is_shown_alone():

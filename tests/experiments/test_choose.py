@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from configs.emodb_study import get_config
-from experiments import choose, classify, quality, speech, study
+from experiments import arms, choose, classify, quality, speech, study
 from experiments.arms import Bench, bench
 from experiments.holes import Holes, gather
 from experiments.settings import CLASSIFIERS, Setting, fixed, grid
@@ -17,6 +17,7 @@ from sergan import writers
 from sergan.augment import Synthetic
 from sergan.classifiers.svm import SvmSettings
 from sergan.errors import UserError
+from sergan.folds import LeakError
 
 
 @pytest.fixture
@@ -96,6 +97,17 @@ def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others
         assert ours.synthetic.parent_KxN.max() < len(heard)
 
 
+@pytest.mark.parametrize("arm", ["moments", "wdiv", "noise"])
+def test_a_row_that_is_made_of_what_the_held_out_speaker_said_is_a_leak(made, arm):
+    fold, source_R = made.folds[1], np.arange(len(made.source.ids_U))
+    parents_KxN = np.array([[-1, 3], [5, -1]])  # of the first speaker's rows
+    arms._check_parents(made, fold, arm, parents_KxN, source_R)
+    of_fold = replace(fold, train_R=np.flatnonzero(made.corpus.speakers_U == "s2"), test_R=fold.train_R)
+    wrong_KxN = parents_KxN if arm == "noise" else parents_KxN + 16  # among training, or source rows
+    with pytest.raises(LeakError):
+        arms._check_parents(made, of_fold, arm, wrong_KxN, source_R)
+
+
 class Spy:
     """Generators that say how many rows they are asked for."""
 
@@ -145,7 +157,7 @@ def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeyp
     job = classify.Job("train", "moments", 0, 0)
     part = classify._Part(made, None, {}, job, Holes("train", "moments"))
     together = part.predictions("svm")
-    monkeypatch.setattr(classify, "_CPU_ROWS_BYTES", 1.0)
+    monkeypatch.setattr(arms, "_CPU_ROWS_BYTES", 1.0)
     pd.testing.assert_frame_equal(part.predictions("svm"), together)
 
 
@@ -212,6 +224,7 @@ def test_settings_are_compared_on_the_same_folds_and_speakers(made):
     frame = frame[~((frame.setting == 1) & frame.fold.isin(lost))]
     np.testing.assert_allclose(choose.inner_uar(frame, made.folds[1], made.inner, 2), [0.5, np.nan])
     np.testing.assert_allclose(choose.inner_uar(frame, made.folds[2], made.inner, 2), [0.5, 1])
+    np.testing.assert_allclose(choose._uar(frame, 2), [0.5, np.nan])  # as inner.csv has it
 
 
 @pytest.mark.parametrize(("arm", "amount"), [("moments", 1.0), ("wdiv", 1.0), ("adan", 2.0), ("noise", 2.0)])
