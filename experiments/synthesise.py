@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from experiments import hosts
+from experiments import hosts, member_log
 from experiments.study import Study, check_speakers
 from experiments.train import restore_generators
 from sergan import adversarial, folds, rngs, synthesis, writers
@@ -24,7 +24,7 @@ class Generators:
 
     def __init__(self, study: Study, run: epath.Path) -> None:
         self._study, self._run = study, run
-        self._lines = {line["member"]: line for line in writers.read_lines(run / "members.jsonl")}
+        self._lines = {line["member"]: line for line in member_log.read(run)}
         self._members = {(m.loss, m.normalisation, m.fold, m.seed, m.point): m for m in study.members}
 
     def member(self, loss: str, normalisation: str, fold: int, seed: int, point: int) -> Member:
@@ -44,18 +44,15 @@ class Generators:
         return last_step(self._lines[member.index], member.steps)
 
     def transfer(self, member: Member, x_SxD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
-        """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD.
-
-        Whatever the number of rows, one program runs: they are padded to the length of x_SxD.
-        """
+        """Rows of x_SxD, normalised as the member's source was, transferred to each emotion: y_KxNxD."""
         line = self._lines[member.index]
         generators = _restored(member.gan, self._run, line["group"], line["group_size"])
         gen = jax.tree.map(lambda leaf: leaf[line["place"]], generators)
         scaler = self._study.view(member).scaler
         key = rngs.member_key(member.seed, member.fold)
-        padded_S = np.pad(rows_N, (0, max(0, len(x_SxD) - len(rows_N))), mode="edge")
-        y_KxSxD = np.asarray(_compiled(member.gan)(gen, key, scaler.apply(x_SxD[padded_S])))
-        return scaler.invert(y_KxSxD[:, : len(rows_N)])
+        return scaler.invert(
+            synthesis.in_blocks(_compiled(member.gan), gen, key, scaler.apply(x_SxD[rows_N]))
+        )
 
     def origin(self, member: Member) -> dict[str, Any]:
         """Where rows of the member come from, as columns of a table."""
@@ -81,11 +78,14 @@ def _compiled(gan: GanConfig) -> Any:
 
 
 def synthesise(study: Study, run: epath.Path) -> None:
-    """Writes S through the generators of every outer member of the first point, a Parquet file each."""
+    """Writes S through the generators of every outer member of the first point, a Parquet file each.
+
+    Those that diverged have none.
+    """
     generators = Generators(study, run)
     seeds = study.config.synthetic_seeds or study.config.gan.seeds
     wanted = [m for m in study.members if not study.fold(m.fold).inner and m.seed < seeds and m.point == 0]
-    mine = hosts.mine(wanted)
+    mine = hosts.mine([member for member in wanted if generators.sound(member)])
     with hosts.progress("synthesis", len(mine)) as progress:
         for done, member in enumerate(mine, start=1):
             path = synthetic_path(run, member)

@@ -48,7 +48,7 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
         "## Quality",
         _quality(run, arm, normalisation),
         "## Licences",
-        "\n".join(f"- {line}" for line in licences(run, rows)),
+        "\n".join(f"- {line}" for line in licences(run, rows, source)),
         "## Not to be used for",
         _LIMITS,
     ]
@@ -64,16 +64,20 @@ def _origin(arm: str, source: str) -> str:
     )
 
 
-def licences(run: Run, rows: pd.DataFrame) -> list[str]:
-    """One line for each corpus that the rows are derived from, and for openSMILE if the features are its."""
+def licences(run: Run, rows: pd.DataFrame, source: str) -> list[str]:
+    """One line for each corpus that the rows are derived from, and for openSMILE if the features are its.
+
+    `source` is what speech of no known corpus is called.
+    """
     config = run.record.get("config", {})
-    names = [config.get("corpus", {}).get("name", "")]  # a target is only tested on
-    source = {str(name) for name in rows["source_id"].unique()}
-    origins = {name.partition("/")[0] for name in source}
-    if "speech" in origins and source <= set(data.load("speech", "IS10").ids_U.tolist()):
+    ids = {str(name) for name in rows["source_id"].unique()}
+    origins = {name.partition("/")[0] for name in ids}
+    if "speech" in origins and ids <= set(data.load("speech", "IS10").ids_U.tolist()):
         origins = {"speechocean762"}  # the embedded rows, not a folder of that name
-    names += sorted(origins)
-    names = [name for name in dict.fromkeys(names) if name and name != "noise"]
+    names = [config.get("corpus", {}).get("name", "")]  # a target is only tested on
+    names += sorted(origins & set(LICENCES))
+    names += [source] * bool(origins - set(LICENCES) - {"noise"} and source != "corpus")
+    names = [name for name in dict.fromkeys(names) if name]
     unknown = "ask its owner; what you pass on is derived from it"
     lines = [LICENCES.get(name, f"{name}: {unknown}") for name in names]
     if config.get("features", {}).get("set", "").lower() == "logmel":

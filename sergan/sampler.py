@@ -1,7 +1,7 @@
 """The CycleGANs as an over-sampler of imbalanced-learn, for scikit-learn's pipelines and searches."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from numbers import Integral, Real
@@ -25,7 +25,7 @@ from sergan.gan import LOSSES, GanConfig, steps_per_epoch
 from sergan.members import Member, View
 from sergan.state import Hypers
 
-FORMAT = {"kind": "sergan.CycleGANSampler", "version": 1}  # of saved samplers
+FORMAT = {"kind": "sergan.CycleGANSampler", "version": 2}  # of saved samplers
 FIXED: dict[str, Any] = {  # what the sampler has no parameter for
     "heads": (),
     "residual": True,
@@ -46,7 +46,6 @@ FIXED: dict[str, Any] = {  # what the sampler has no parameter for
     "decay_floor": 0.0,
 }
 DECAY_EPOCHS, SMOOTHING = 25, 0.9
-_BLOCK = 256  # rows that go through a generator at once: one program for any number of them
 _ABOUT, _ARRAYS = "sampler.json", "arrays"
 _transfer = lru_cache(synthesis.make_transfer)
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -140,6 +139,11 @@ class CycleGANSampler(BaseOverSampler):
         self.fit_resample(X, y)
         return self
 
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """X [N, D] and y with the synthetic rows after them, as in imbalanced-learn; see `_fit_resample`."""
+        self.types_ = _types(X)
+        return super().fit_resample(X, y, **params)
+
     def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
         """Checked rows [N, D] and labels -> the same with the synthetic ones after them.
 
@@ -162,6 +166,7 @@ class CycleGANSampler(BaseOverSampler):
         rows = _scaled(scaler, source_SxD), _scaled(scaler, x_NxD)
         self.generators_ = _train(member, self.epochs, *rows, label_N)
         self.classes_, self.source_, self.dtype_ = classes, source_SxD, x_NxD.dtype
+        self.types_ = self.types_ or [x_NxD.dtype] * x_NxD.shape[1]
         self.config_, self.scaler_, self.seed_ = member.gan, scaler, seed
         made = [self._made(count, name) for name, count in self.sampling_strategy_.items()]
         labels = [np.full(count, name, y.dtype) for name, count in self.sampling_strategy_.items()]
@@ -184,7 +189,7 @@ class CycleGANSampler(BaseOverSampler):
         self._check_count(int(n), self.classes_[self._place(emotion)], len(self.source_))
         made_NxD = self._made(int(n), emotion)
         names = getattr(self, "feature_names_in_", None)
-        return made_NxD if names is None else pd.DataFrame(made_NxD, columns=names)
+        return made_NxD if names is None else self._frame(made_NxD, columns=names)
 
     def transfer(self, X: Any, emotion: Any) -> Any:
         """The rows of X [N, D] transferred to a class, on the same scale; a DataFrame where X is one.
@@ -196,12 +201,12 @@ class CycleGANSampler(BaseOverSampler):
         check_is_fitted(self, "generators_")
         x_NxD = validate_data(self, X, reset=False)
         y_NxD = self._through(x_NxD, emotion)
-        return pd.DataFrame(y_NxD, X.index, X.columns) if isinstance(X, pd.DataFrame) else y_NxD
+        return self._frame(y_NxD, X.index, X.columns) if isinstance(X, pd.DataFrame) else y_NxD
 
     def save(self, path: epath.PathLike) -> None:
         """Writes the fitted sampler, its source's rows included, as the folder `path`, whole or not at all.
 
-        Replaces a sampler that was saved there.
+        Replaces a sampler that was saved there, which is PATH.former until the new one is.
 
         Raises:
           NotFittedError: before `fit_resample`.
@@ -220,8 +225,12 @@ class CycleGANSampler(BaseOverSampler):
         wide = ("source", self.source_), ("shift", self.scaler_.shift_D)  # of types that JAX may not have
         raw = {name: np.ascontiguousarray(x).view(np.uint8) for name, x in wide}
         save_tree(temporary / _ARRAYS, {"G": self.generators_, "scale": self.scaler_.scale_D} | raw)
-        path.rmtree(missing_ok=True)
-        temporary.replace(path)
+        former = path.with_name(path.name + ".former")
+        former.rmtree(missing_ok=True)
+        if path.exists():
+            path.rename(former)
+        temporary.rename(path)
+        former.rmtree(missing_ok=True)
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "CycleGANSampler":
@@ -287,12 +296,14 @@ class CycleGANSampler(BaseOverSampler):
         place = self._place(emotion)
         gen = {"G": jax.tree.map(lambda leaf: leaf[place : place + 1], self.generators_)}
         scaled_NxD = _scaled(self.scaler_, x_NxD)
-        out_NxD = np.empty_like(scaled_NxD)
-        for start in range(0, len(scaled_NxD), _BLOCK):
-            x_BxD = _padded(scaled_NxD[start : start + _BLOCK], _BLOCK)
-            y_KxBxD = _transfer(self.config_)(gen, jax.random.key(self.seed_), x_BxD)
-            out_NxD[start : start + _BLOCK] = np.asarray(y_KxBxD)[0, : len(scaled_NxD) - start]
-        return _unscaled(self.scaler_, out_NxD, self.dtype_)
+        key = jax.random.key(self.seed_)
+        y_KxNxD = synthesis.in_blocks(_transfer(self.config_), gen, key, scaled_NxD)
+        return _unscaled(self.scaler_, y_KxNxD[0], self.types_).astype(self.dtype_)
+
+    def _frame(self, y_NxD: np.ndarray, *args: Any, **names: Any) -> pd.DataFrame:
+        """Rows as a DataFrame whose columns have the types that they had."""
+        frame = pd.DataFrame(y_NxD, *args, **names)
+        return frame.astype({name: t for name, t in zip(frame, self.types_, strict=True) if t.kind in "iub"})
 
     def _place(self, emotion: Any) -> int:
         names = self.classes_.tolist()
@@ -316,6 +327,7 @@ class CycleGANSampler(BaseOverSampler):
             "class_type": self.classes_.dtype.str,
             "names": None if names is None else names.tolist(),
             "type": self.dtype_.str,
+            "types": [kind.str for kind in self.types_],
             "source_type": self.source_.dtype.str,
             "source_rows": len(self.source_),
             "seed": self.seed_,
@@ -365,13 +377,24 @@ def _scaled(scaler: Scaler, x_NxD: np.ndarray) -> np.ndarray:
     return ((x_NxD - scaler.shift_D) * scaler.scale_D).astype(np.float32)
 
 
-def _unscaled(scaler: Scaler, y_NxD: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """Rows on the original scale, of type `kind`, whole numbers rounded; constants get their values back."""
+def _types(X: Any) -> list[np.dtype]:
+    """NumPy's types of the columns of a DataFrame; none of anything else."""
+    if not isinstance(X, pd.DataFrame):
+        return []
+    types = [getattr(kind, "numpy_dtype", kind) for kind in X.dtypes]
+    return [kind if isinstance(kind, np.dtype) else np.dtype(object) for kind in types]
+
+
+def _unscaled(scaler: Scaler, y_NxD: np.ndarray, types: Sequence[np.dtype]) -> np.ndarray:
+    """Rows on the original scale, those of whole numbers and truth values rounded to values of their types;
+    constants get their values back."""
     width_D = np.divide(1.0, scaler.scale_D, out=np.zeros_like(scaler.shift_D), where=scaler.scale_D > 0)
     x_NxD = y_NxD * width_D + scaler.shift_D
-    if kind.kind in "iu":
-        x_NxD = np.rint(x_NxD).clip(np.iinfo(kind).min, np.iinfo(kind).max)
-    return x_NxD.astype(kind)
+    for d, kind in enumerate(types):
+        if kind.kind in "iub":
+            low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+            x_NxD[:, d] = np.rint(x_NxD[:, d]).clip(low, high)
+    return x_NxD
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -412,6 +435,7 @@ def _restored(cls: type[CycleGANSampler], path: epath.Path) -> CycleGANSampler:
         sampler.source = pd.DataFrame(source_SxD, columns=columns) if columns else source_SxD
     sampler.classes_ = np.array(about["classes"], np.dtype(about["class_type"]))
     sampler.source_, sampler.dtype_ = source_SxD, np.dtype(about["type"])
+    sampler.types_ = [np.dtype(kind) for kind in about["types"]]
     sampler.sampling_strategy_, sampler.generators_ = dict(about["added"]), arrays["G"]
     sampler.scaler_ = Scaler(arrays["shift"].view(np.float64), arrays["scale"])
     sampler.config_, sampler.seed_, sampler.n_features_in_ = config, about["seed"], width

@@ -15,6 +15,7 @@ from sergan.errors import UserError
 from sergan.gan import GanConfig
 from sergan.writers import replacing, write_frame, write_text
 
+BLOCK = 256  # rows
 PROVENANCE = (
     "id",
     "source_id",
@@ -34,6 +35,20 @@ PROVENANCE = (
 def make_transfer(config: GanConfig) -> Any:
     """A compiled function (generators of one member, key, x_SxD min-max scaled) -> y_KxSxD."""
     return jax.jit(lambda gen, key, x_SxD: methods.of(config).transfer(config, gen, key, x_SxD))
+
+
+def in_blocks(transfer: Any, gen: Any, key: jax.Array, x_NxD: np.ndarray) -> np.ndarray:
+    """Rows, min-max scaled, through a function of `make_transfer`: y_KxNxD.
+
+    They go through `BLOCK` at a time: one program serves any number of them, and the work grows with it.
+    """
+    blocks = []
+    for start in range(0, max(1, len(x_NxD)), BLOCK):
+        x_BxD = x_NxD[start : start + BLOCK]
+        padded_BxD = np.pad(x_BxD, ((0, BLOCK - len(x_BxD)), (0, 0)))
+        y_KxBxD = np.asarray(transfer(gen, jax.random.fold_in(key, start), padded_BxD))
+        blocks.append(y_KxBxD[:, : len(x_BxD)])
+    return np.concatenate(blocks, axis=1)
 
 
 def frame(
@@ -98,7 +113,7 @@ def write(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...], card:
         _write_npz(path, frame, names_D)
     else:
         write_frame(path, frame)
-    write_text(path.with_suffix(".card.md"), card)
+    write_text(path.with_name(f"{path.name}.card.md"), card)
 
 
 def _write_npz(path: epath.Path, frame: pd.DataFrame, names_D: tuple[str, ...]) -> None:

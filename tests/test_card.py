@@ -35,10 +35,18 @@ def test_what_they_are_what_made_them_and_how_good_they_are(folder):
 
 def test_the_embedded_speech_has_its_licence_and_a_folder_of_that_name_has_not(folder):
     embedded = rows().assign(source_id="speech/000240010")
-    said = card.licences(Run(epath.Path(folder)), embedded)
+    said = card.licences(Run(epath.Path(folder)), embedded, "speech")
     assert any(line.startswith("speechocean762 (Zhang") for line in said)
-    own = card.licences(Run(epath.Path(folder)), rows(origin="speech"))
+    own = card.licences(Run(epath.Path(folder)), rows(origin="speech"), "speech")
     assert "speech: ask its owner; what you pass on is derived from it" in own
+
+
+@pytest.mark.parametrize("ids", [["utt_1", "utt_2", "wav/a1.wav"], ["/home/me/1.wav", "/home/me/2.wav"]])
+def test_own_speech_is_one_line_by_the_name_that_it_was_given(folder, ids):
+    made = rows().assign(source_id=(ids * 15)[:15])
+    said = card.licences(Run(epath.Path(folder)), made, "my_speech.csv")
+    assert len(said) == 3 and said[1] == "my_speech.csv: ask its owner; what you pass on is derived from it"
+    assert len(card.licences(Run(epath.Path(folder)), made, "corpus")) == 2  # the corpus's own clips
 
 
 @pytest.mark.parametrize(
@@ -54,11 +62,11 @@ def test_the_licence_of_everything_that_the_rows_come_from(tmp_path, name, origi
     values["config"]["corpus"]["name"] = name
     values["config"] |= {"protocol": "across", "target": {"name": "iemocap"}}  # is tested on alone
     write_json(tmp_path / "config.json", values)
-    lines = card.licences(Run(epath.Path(tmp_path)), rows(origin=origin))
+    lines = card.licences(Run(epath.Path(tmp_path)), rows(origin=origin), "there")
     assert len(lines) == len(said) + 1 and "openSMILE" in lines[-1]
     values["config"]["features"] = {"set": "LogMel"}
     write_json(tmp_path / "config.json", values)
-    assert card.licences(Run(epath.Path(tmp_path)), rows(origin=origin)) == lines[:-1]
+    assert card.licences(Run(epath.Path(tmp_path)), rows(origin=origin), "there") == lines[:-1]
     for line, words in zip(lines, said, strict=False):
         assert words in line
 

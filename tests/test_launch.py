@@ -154,7 +154,7 @@ def test_synthesize_writes_an_audformat_database_and_always_a_data_card(run, tmp
     assert kept.id.tolist() == rows.index.tolist() and kept.shape == (115, 1583)
     card = (tmp_path / "database" / "card.md").read_text()
     assert launch(*at, f"--out={tmp_path / 'rows.csv'}")[0] == 0
-    assert (tmp_path / "rows.card.md").read_text() == card.replace("--out=database", "--out=rows.csv")
+    assert (tmp_path / "rows.csv.card.md").read_text() == card.replace("--out=database", "--out=rows.csv")
     assert "EMO-DB (Burkhardt et al. 2005)" in card and "| anger | 23 |" in card and str(tmp_path) not in card
     assert "is there already" in refused(*at, f"--out={tmp_path / 'database'}")
     assert not list(tmp_path.glob("*.partial"))

@@ -212,6 +212,20 @@ def test_dataframes_come_back_as_dataframes_with_their_types(real, speech):
     np.testing.assert_array_equal(out.to_numpy(), plain)
 
 
+def test_columns_of_whole_numbers_and_truth_values_get_such_of_their_own():
+    rng, y_N = np.random.default_rng(0), np.repeat([0, 1], [20, 10])
+    columns = {"x": rng.normal(size=30), "n": rng.integers(0, 9, 30), "flag": rng.random(30) < 0.5}
+    own = small()
+    out, _ = own.fit_resample(pd.DataFrame(columns), y_N)
+    made = out.iloc[30:].reset_index(drop=True)
+    assert [kind.kind for kind in made.dtypes] == ["f", "i", "b"] and made.n.between(0, 8).all()
+    pd.testing.assert_frame_equal(own.generate(10, 1), made)
+    assert set(own.generate(30, 1).flag) == {False, True}
+    assert [kind.kind for kind in own.transfer(out.iloc[:3], 0).dtypes] == ["f", "i", "b"]
+    bits_NxD = rng.random((30, 3)) < 0.5
+    assert small().fit_resample(bits_NxD, y_N)[0].dtype == bool
+
+
 def test_large_offsets_constants_and_whole_numbers_survive():
     rng = np.random.default_rng(0)
     y_N = np.repeat([0, 1], [20, 10])

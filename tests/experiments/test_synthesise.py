@@ -64,9 +64,16 @@ def test_a_member_that_diverged_makes_none(at, trained):
     assert of_members(rows) == {0: 6, 2: 6, 3: 6}
 
 
+def test_a_run_has_no_files_of_members_that_diverged(at, trained, tmp_path):
+    trained.update((1, 2))
+    synthesise.synthesise(at("wdiv"), epath.Path(tmp_path))
+    names = [path.stem for path in sorted((tmp_path / "synthetic" / "train").iterdir())]
+    assert names == [f"wdiv_fold_{fold:02d}_seed_0_point_0" for fold in (0, 3)]
+
+
 def test_rows_are_refused_where_all_members_diverged(at, trained):
     trained.update(range(4))
-    with pytest.raises(UserError, match="run: all 4 members diverged; begin anew with a lower hypers.lr_g"):
+    with pytest.raises(UserError, match="run: all 4 members diverged; begin anew"):
         synthesise.synthesise_more(at("wdiv"), RUN, 9, at("wdiv").source)
 
 
