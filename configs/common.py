@@ -76,6 +76,7 @@ def base() -> ml_collections.ConfigDict:
     dnn.learning_rate = 1e-3
     dnn.batch_size = 64
     dnn.steps = 200
+    dnn.decay = True  # of the learning rate, to 0
     dnn.real_share = 0.5  # as the SVM's
     c.dnn_alone = ml_collections.ConfigDict()  # keys of dnn that differ without the real rows
     c.dnn_both = ml_collections.ConfigDict()  # and with real and synthetic rows

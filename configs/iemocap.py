@@ -64,6 +64,7 @@ def _bao(config: ml_collections.ConfigDict, across: bool) -> None:
     config.dnn.dropout = 0.2
     config.dnn.l2 = 0.0
     config.dnn.learning_rate = 1e-5
+    config.dnn.decay = False
     config.dnn.steps = 4800  # 70 epochs
     alone, both = config.dnn_alone, config.dnn_both
     alone.batch_size = both.batch_size = 256

@@ -18,7 +18,8 @@ def flow(stages: Stages, config: Any, profile: int) -> None:
         resolved = stages.timed("features", lambda: _prepare(config, run))
         if hosts.first():
             _start(stages, resolved)
-    size = writers.read_json(run / "config.json")["members_per_group"]
+    own = writers.read_json(run / "config.json")["members_per_group"] if hosts.first() else 0
+    size = int(hosts.as_first(own))  # the file may be older where others see it
     stages.timed("train", lambda: train.train(resolved, run, size, stages.smaller, profile))
     stages.timed("synthesise", lambda: synthesise.synthesise(resolved, run))
     tables = ("predictions", "choices", "inner", "quality")

@@ -3,6 +3,7 @@
 A program that never joined others is the first and only one: every function here then costs nothing.
 """
 
+import io
 import os
 import re
 import sys
@@ -161,4 +162,4 @@ def leave(code: int) -> int:
 
 def progress(stage: str, total: int, done: int = 0) -> writers.Progress:
     """The first process's progress on the terminal, from what was `done` before; the others are silent."""
-    return writers.Progress(stage, total, done, stream=None if first() else open(os.devnull, "w"))
+    return writers.Progress(stage, total, done, stream=None if first() else io.StringIO())

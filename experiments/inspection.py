@@ -139,7 +139,7 @@ def _plan(resolved: Study) -> list[str]:
         f"sweep: {_sweep(resolved.points)}",
         f"arms: real, {', '.join(resolved.arms)}; {resolved.amount} sets alone, "
         f"{', '.join(map(str, config.curve)) or resolved.amount} with the real rows",
-        f"choice: {_choice(config, len(resolved.inner))}",
+        f"choice: {_choice(config, len(resolved.inner), len(resolved.points))}",
         f"classifiers: {', '.join(config.classifiers).upper()} on {', '.join(config.normalisations)}; "
         f"{config.gan.seeds} GAN seeds, {config.seeds} DNN seeds for each",
     ]
@@ -165,13 +165,13 @@ def _sweep(points: list[Any]) -> str:
     return f"{len(points)} points of {grid}"
 
 
-def _choice(config: Any, inner: int) -> str:
+def _choice(config: Any, inner: int, points: int) -> str:
     if not inner:
         return "none, settings are the config's own"
     if not config.choice.amounts:
         return f"on {inner} inner folds, among the sweep's points"
     keys = ", ".join(f"{key} {tuple(values)}" for key, values in config.choice.items() if key != "speakers")
-    return f"on {inner} inner folds, among {keys}"
+    return f"on {inner} inner folds, among {keys}" + f", at each of {points} points" * (points > 1)
 
 
 def _folds(config: Any) -> str:

@@ -10,6 +10,8 @@ from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.gan import GanConfig, steps_per_epoch
 
+_LARGEST = 2**31 - 1  # step
+
 
 def gan_config(
     config: Any, names_D: tuple[str, ...], splits: list[Fold], classes: tuple[str, ...], identity: bool
@@ -61,7 +63,7 @@ def gan_config(
         noise_steps=gan.noise_epochs * epoch,
         noise_rate=gan.noise_rate,
         steps=gan.epochs * epoch,
-        decay_steps=gan.decay_epochs * epoch,
+        decay_steps=min(gan.decay_epochs * epoch, _LARGEST),
         decay_factor=gan.decay_factor,
         decay_floor=gan.decay_floor,
         shape=_shape(config, names_D),

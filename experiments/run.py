@@ -34,6 +34,7 @@ _MODES = {  # that look at a flag; all look at the others
     "sweep": ("run", "inspect"),
     "profile": ("run",),
     "hosts": ("run",),
+    "config": ("run", "inspect"),
 }
 EMBEDDED = "emodb"  # the corpus of configs that name no other
 PARTS = ("predictions", "choice", "quality")  # folders with parts of tables, until those are whole
@@ -60,12 +61,13 @@ def run(
         read = partial(_record, workdir, config, overrides, command)
         record = read()
         hosts.meet("the record is read")
-        if _finished(workdir, record):
+        if hosts.as_first(_finished(workdir, record)):
             from experiments import stages
 
             return stages.closing(workdir, "was finished before; everything is found done")
         storage.check_writable(workdir)
         held = lock.hold(workdir) if hosts.first() and workdir.exists() else None
+        record = read() if held else record  # as the process left it that had the lock before
         return _stages(workdir, record, read, held, config, profile)
 
 
@@ -96,7 +98,8 @@ def _stages(
 def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
     """Whether nothing is to be done: the run ended, nothing that is made anew is gone since, and no part of
     a table is left."""
-    if not record["ended"] or any((run / part).exists() for part in PARTS):
+    parts = [run / f"{part}{ending}" for part in PARTS for ending in ("", ".partial")]
+    if not record["ended"] or any(part.exists() for part in parts):
         return False
     config = record["config"]
     names = ["report.html", "results.csv", "contrasts.csv", "predictions.csv"]
@@ -299,7 +302,10 @@ def check_flags(given: Any, rest: list[str]) -> None:
     for name, modes in _MODES.items():
         if given[name].present and mode not in modes:
             own = "; the study's own speech is --config.source" if name == "source" and mode == "run" else ""
+            own = "; the run folder has its config" if name == "config" else own
             raise UserError(f"--{name} is for --mode={' or '.join(modes)}, not {mode}{own}")
+    if given["sweep"].present and not given["sweep"].value:
+        raise UserError('--sweep= is empty; give a grid like "lambda_cyc=1,5;lambda_cls=0,2"')
 
 
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:

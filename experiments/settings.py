@@ -72,9 +72,9 @@ def grid(config: Any, arm: str, classifier: str, points: Sequence[int] = (0,)) -
         structures = [(C, SvmSettings()) for C in choice.C]
     else:
         spec = dict(config.dnn) | ({} if arm == "real" else dict(config.dnn_both))
-        rate, batch = spec["learning_rate"], spec["batch_size"]
+        rate, batch, decay = spec["learning_rate"], spec["batch_size"], spec["decay"]
         structures = [
-            (l2, DnnSettings(tuple(hidden), dropout, rate, batch, steps))
+            (l2, DnnSettings(tuple(hidden), dropout, rate, batch, steps, decay))
             for hidden, dropout, steps, l2 in product(choice.hidden, choice.dropout, choice.steps, choice.l2)
         ]
     return [

@@ -70,7 +70,11 @@ class Stages:
         report.write(self.run)
         events.finish(self.run)
         for part in PARTS:
-            (self.run / part).rmtree(missing_ok=True)
+            going = self.run / f"{part}.partial"  # or a clean-up that is cut short leaves half of its holes
+            going.rmtree(missing_ok=True)
+            if (self.run / part).exists():
+                (self.run / part).rename(going)
+                going.rmtree()
 
     def release(self) -> None:
         """Lets other processes into the run folder."""

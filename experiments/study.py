@@ -157,15 +157,30 @@ def assemble(config: Any, given: Rows) -> Study:
     _check_differences(swept, plan)
     unused = corpus.select(np.arange(0)) if unused is None else unused
     study = Study(config, classes, corpus, source, outer, inner, swept, plan, unused)
-    for fold in [*outer, *inner]:
-        if not len(folds.source_rows(fold, source)):
+    _check_source(study)
+    _check_amounts(study)
+    if "speaker" in config.normalisations:
+        check_speakers("corpus", corpus)
+        check_speakers(f"source {config.source}", source)
+    return study
+
+
+def _check_source(study: Study) -> None:
+    """Raises UserError for a source that a fold may see nothing of."""
+    for fold in [*study.folds, *study.inner]:
+        if not len(folds.source_rows(fold, study.source)):
             raise UserError(
-                f"config.source={config.source}: all of its speakers are held out with "
+                f"config.source={study.config.source}: all of its speakers are held out with "
                 f"{' '.join(fold.held_out[:3])}; name speech that has others, too"
             )
+
+
+def _check_amounts(study: Study) -> None:
+    """Raises UserError for amounts that are no row of a class, or more than the source has for every arm."""
+    config = study.config
     of_source = all(arm in augment.OF_SOURCE or arm in LOSSES for arm in study.arms)  # others go on
-    for fold in outer:
-        have, want = len(folds.source_rows(fold, source)), study.per_class(fold, config.amount)
+    for fold in study.folds:
+        have, want = len(folds.source_rows(fold, study.source)), study.per_class(fold, config.amount)
         if want < 1 or (want > have and of_source):
             raise UserError(
                 f"config.amount={config.amount} needs {want} synthetic rows per class when "
@@ -175,10 +190,6 @@ def assemble(config: Any, given: Rows) -> Study:
             few = [amount for amount in amounts if study.per_class(fold, amount) < 1]
             if few:
                 raise UserError(f"config.{key}: {few[0]:g} sets of the fold are no row of a class; take more")
-    if "speaker" in config.normalisations:
-        check_speakers("corpus", corpus)
-        check_speakers(f"source {config.source}", source)
-    return study
 
 
 def _check_differences(swept: list[Point], plan: list[Member]) -> None:

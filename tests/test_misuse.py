@@ -154,6 +154,12 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
             ["--config.target.root=a"],
             "config.target.root=a: is for config.protocol=across, this one",
         ),
+        (["--config.target.name=b"], "config.target.name=b: is for config.protocol=across, this one"),
+        (["--sweep="], "--sweep= is empty; give a grid like"),
+        (
+            ["--mode=report"],
+            "--config is for --mode=run or inspect, not report; the run folder has its config",
+        ),
     ],
 )
 def test_a_bad_command_line_is_refused(arguments, message, tmp_path):

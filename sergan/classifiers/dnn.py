@@ -12,18 +12,24 @@ import optax
 from joblib import Parallel, cpu_count, delayed
 
 from sergan import nets, rngs
-from sergan.classifiers.tasks import Answer, Task, class_weights
+from sergan.classifiers.tasks import Answer, Task, class_weights, rounded
+
+_STEP = 256  # rows, of which arrays have a multiple
 
 
 @dataclass(frozen=True)
 class DnnSettings:
-    """The same number of gradient steps for every task, however many rows it has; L2 comes with the task."""
+    """The same number of gradient steps for every task, however many rows it has; L2 comes with the task.
+
+    With `decay` the learning rate falls to 0, as half a cosine.
+    """
 
     hidden: tuple[int, ...]
     dropout: float
     learning_rate: float
     batch_size: int
     steps: int
+    decay: bool = True
 
     def __str__(self) -> str:
         return f"{'x'.join(map(str, self.hidden))}, dropout {self.dropout:g}, {self.steps} steps"
@@ -71,7 +77,8 @@ def _probabilities(program: Callable, x_PxNxD: jax.Array, data: _Data) -> np.nda
 def _program(settings: DnnSettings, inputs: int, classes: int) -> Callable:
     """(x_PxNxD, data) -> probabilities [M, R, C]: training and prediction, vmapped over the tasks."""
     net = nets.build(inputs, settings.hidden, classes, dropout=settings.dropout)
-    adam = optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps))
+    rate = settings.learning_rate
+    adam = optax.adam(optax.cosine_decay_schedule(rate, settings.steps) if settings.decay else rate)
 
     def loss(params: Any, x_BxD: jax.Array, label_B: jax.Array, data: _Data, key: jax.Array) -> jax.Array:
         logits_BxC = net.apply(params, x_BxD, key)
@@ -102,7 +109,7 @@ def _program(settings: DnnSettings, inputs: int, classes: int) -> Callable:
 
 def _stacked(problems: list[np.ndarray]) -> jax.Array:
     """x_PxNxD, padded with zeros; made in one place, since it is most of what a study holds in memory."""
-    rows, width = _rounded(max(map(len, problems))), problems[0].shape[1]
+    rows, width = rounded(max(map(len, problems)), _STEP), problems[0].shape[1]
     x_PxNxD = np.zeros((len(problems), rows, width), np.float32)
     for own_NxD, x_NxD in zip(x_PxNxD, problems, strict=True):
         own_NxD[: len(x_NxD)] = x_NxD
@@ -110,8 +117,8 @@ def _stacked(problems: list[np.ndarray]) -> jax.Array:
 
 
 def _stack(tasks: list[Task], classes: int) -> _Data:
-    train = _rounded(max(len(t.train_R) for t in tasks))
-    test = _rounded(max(len(t.test_R) for t in tasks))
+    train = rounded(max(len(t.train_R) for t in tasks), _STEP)
+    test = rounded(max(len(t.test_R) for t in tasks), _STEP)
     weights = [class_weights(t.label_R, t.weight_R, classes) for t in tasks]
     cumulative = [np.append(np.cumsum(t.weight_R / t.weight_R.sum())[:-1], 1.0) for t in tasks]
     keys = [
@@ -127,11 +134,6 @@ def _stack(tasks: list[Task], classes: int) -> _Data:
         test_R=jnp.stack([_padded(t.test_R.astype(np.int32), test) for t in tasks]),
         key=jnp.stack(keys),
     )
-
-
-def _rounded(length: int) -> int:
-    """Few different lengths, so that calls of about the same size share a compiled program."""
-    return -(-length // 256) * 256
 
 
 def _padded(x: np.ndarray, length: int, value: float = 0) -> jax.Array:

@@ -1,5 +1,7 @@
 """Both classifiers on problems with known answers, and against scikit-learn."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -129,6 +131,32 @@ def test_a_weight_of_two_is_the_row_twice(module):
     longer = dnn.DnnSettings((16,), 0.0, 1e-2, 64, 300)
     a, b = dnn.fit_predict(longer, [x], [heavy, double], 3)
     np.testing.assert_allclose(a.probability_RxC, b.probability_RxC, atol=0.15)
+
+
+def test_batches_are_drawn_by_weight():
+    """Rows of class 0 are also there as rows of class 1, with a tenth of their weight or with nine; without
+    weights the answers would be the same."""
+    x, label = blobs(0)
+    zeros = np.flatnonzero(label[:40] == 0)
+    twice = np.concatenate([np.arange(40), zeros])
+    labels = np.concatenate([label[:40], np.ones(len(zeros), int)])
+    said = []
+    for share in (0.1, 0.9):
+        weight = np.ones(40)
+        weight[zeros] = 1 - share
+        tasks = [
+            ask(twice, labels, np.concatenate([weight, np.full(len(zeros), share)]), regularisation=1e-4)
+        ]
+        answer = dnn.fit_predict(dnn.DnnSettings((16,), 0.0, 1e-2, 64, 300), [x], tasks, 3)[0]
+        said.append(answer.probability_RxC[label[40:] == 0, 1].mean())
+    assert said[0] < 0.07 and said[1] > 0.15
+
+
+def test_a_constant_learning_rate_is_another_training():
+    x, _ = blobs(0)
+    tasks = [ask(np.arange(40), regularisation=1e-4)]
+    a, b = (dnn.fit_predict(replace(DNN, decay=decay), [x], tasks, 3)[0] for decay in (True, False))
+    assert np.abs(a.probability_RxC - b.probability_RxC).max() > 1e-3
 
 
 @pytest.mark.parametrize(("module", "settings", "strength"), [(svm, SVM, 0.1), (dnn, DNN, 1e-3)])

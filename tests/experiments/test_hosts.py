@@ -79,7 +79,7 @@ def test_two_processes_interrupted_and_started_again_give_what_one_gives(toy_fol
     assert_same(two, one)
 
 
-def test_what_is_wrong_is_said_by_each_process_and_no_one_waits(toy_folder):
+def test_what_is_wrong_is_said_and_no_process_waits(toy_folder):
     flags = [
         sys.executable,
         "launch.py",
