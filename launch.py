@@ -16,7 +16,7 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from experiments import config_file, hosts, run
+from experiments import command_line, config_file, hosts, run
 from sergan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
@@ -34,10 +34,10 @@ DEBUG_ERRORS = flags.DEFINE_bool("debug_errors", False, "Show tracebacks.")
 def dispatch(command: str) -> str:
     """Carries out what the flags say; returns what to print."""
     if MODE.value in ("run", "inspect"):
-        overrides = run.overrides(flags.FLAGS["config"], SWEEP.value)
+        overrides = command_line.overrides(flags.FLAGS["config"], SWEEP.value)
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
-        workdir = epath.Path(WORKDIR.value or run.default_workdir(flags.FLAGS["config"], overrides))
+        workdir = epath.Path(WORKDIR.value or command_line.default_workdir(flags.FLAGS["config"], overrides))
         hosts.join(HOSTS.value)
         return run.run(CONFIG.value, overrides, command, workdir, PROFILE.value)
     if not WORKDIR.value:
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         config_file.check(argv)
         rest = flags.FLAGS(["--sweep=config" if word == "--sweep" else word for word in argv])
         parsed = True
-        run.check_flags(flags.FLAGS, rest[1:])
+        command_line.check_flags(flags.FLAGS, rest[1:])
         print(dispatch("python " + shlex.join(argv)))
         return 0
     except KeyboardInterrupt:
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
         if "--debug_errors" in argv or (parsed and DEBUG_ERRORS.value):
             traceback.print_exc()
         wrong_input = isinstance(error, UserError) or not parsed
-        print(f"launch.py: {run.in_words(error, wrong_input)}", file=sys.stderr)
+        print(f"launch.py: {command_line.in_words(error, wrong_input)}", file=sys.stderr)
         return 2 if wrong_input else 1
 
 

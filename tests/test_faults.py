@@ -17,6 +17,7 @@ import pytest
 from etils import epath
 
 from experiments import choose, classify, run, storage, study, synthesise, train
+from experiments.record import open_run
 from sergan import checkpoint, checksums, report, synthesis, writers
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
@@ -96,7 +97,7 @@ def assert_same_training(folder, straight):
 def generators(folder):
     import jax
 
-    config, record = run.open_run(epath.Path(folder))
+    config, record = open_run(epath.Path(folder))
     gan = study.restore(config, epath.Path(folder)).members[0].gan
     count = len(list((folder / "checkpoints").glob("generators_*")))
     size = record["members_per_group"]
@@ -316,7 +317,7 @@ def test_generators_of_which_nothing_says_the_members_are_trained_again(straight
 
 
 def test_tables_that_are_gone_are_made_anew(straight, copied, command):
-    config, record = run.open_run(epath.Path(copied))
+    config, record = open_run(epath.Path(copied))
     assert config.choice.amounts and run._finished(epath.Path(copied), record)
     for name in ("choices.csv", "inner.csv", "quality.csv", "contrasts.csv", "results.csv"):
         (copied / name).unlink()
@@ -333,7 +334,7 @@ def test_tables_that_are_gone_are_made_anew(straight, copied, command):
 
 def test_a_run_whose_report_was_cut_off_is_not_finished(straight, copied, command):
     """With an older report, of before its end, in its place."""
-    record = run.open_run(epath.Path(copied))[1]
+    record = open_run(epath.Path(copied))[1]
     with interrupted(report, "write"):
         (copied / "contrasts.csv").unlink()
         assert launch(*command, f"--workdir={copied}")[0] == 3

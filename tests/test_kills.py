@@ -17,7 +17,7 @@ from etils import epath
 
 import launch as program
 from experiments import study
-from experiments.run import open_run
+from experiments.record import open_run
 from experiments.train import restore_generators
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from etils import epath
 from sklearn.metrics import balanced_accuracy_score
 
 from experiments import lock, study
-from experiments.run import open_run
+from experiments.record import open_run
 from experiments.synthesise import synthetic_path
 from experiments.train import restore_generators
 from sergan import data

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from experiments import hosts
 from experiments.benchmark import clock
 from experiments.benchmark.sizes import Effort
-from experiments.run import commit, cpu
+from experiments.record import commit, cpu
 from sergan.gan import GanConfig
 from sergan.nets import products
 

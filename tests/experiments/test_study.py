@@ -13,7 +13,7 @@ from etils import epath
 from configs import emodb_ablations, emodb_study
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import run, settings, speech, study
+from experiments import record, settings, speech, study
 from sergan import data, writers
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -320,15 +320,15 @@ def test_a_run_folder_of_an_older_version_has_the_defaults_of_keys_that_it_lacks
     writers.write_json(tmp_path / "config.json", {"config": values | {"gone": 1}, "started": None})
     with config.unlocked():
         config.own = "a key of the user's, that nothing reads"
-    run._record(epath.Path(tmp_path), config, {}, "command")
+    record.record_of(epath.Path(tmp_path), config, {}, "command")
     config.gan.view = "spectrogram"
     with pytest.raises(UserError, match=r"\(config.gan.view differ\)"):
-        run._record(epath.Path(tmp_path), config, {}, "command")
+        record.record_of(epath.Path(tmp_path), config, {}, "command")
 
 
 def test_the_store_is_harmless_and_may_be_missing(config):
     config.features.store = "somewhere"
-    assert speech.extraction(config).store == "somewhere" and "features.store" in run.HARMLESS
+    assert speech.extraction(config).store == "somewhere" and "features.store" in record.HARMLESS
     del config.features["store"]
     assert speech.extraction(config).store == ""
 
