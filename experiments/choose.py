@@ -195,15 +195,20 @@ class _Trials:
                     asked.append((setting, rows.task(place, setting, real=True, seed=0)))
                     numbers.append(number)
                 except UserError as error:
-                    self.holes.add(rows.fold, setting.amount, error)
+                    self.holes.add(rows.fold, self._sets(setting), error)
         said = answers(classifier, benches, asked) if asked else []
         frames = []
         for number, (setting, task), answer in zip(numbers, asked, said, strict=True):
             if answer.sound:
                 frames.append(_counted(self.study, classifier, number, task, answer))
             else:
-                self.holes.add(self.study.fold(task.fold), setting.amount, diverged(classifier, task))
+                fold = self.study.fold(task.fold)
+                self.holes.add(fold, self._sets(setting), diverged(classifier, task))
         return frames
+
+    def _sets(self, setting: Setting) -> float:
+        """Synthetic rows over real ones, as a hole names them."""
+        return 0.0 if self.arm == "real" else setting.amount or self.study.amount
 
 
 def _counted(study: Study, classifier: str, number: int, task: Task, answer: Answer) -> pd.DataFrame:

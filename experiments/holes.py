@@ -38,6 +38,8 @@ def gather(run: epath.Path) -> None:
     before = writers.read_lines(path, {"part?": str})
     lines = [line for line in before if not (run / line.get("part", "predictions")).exists()]
     for part in sorted(run.glob("*/*.holes.jsonl")):
-        lines += [{"part": part.parent.name} | line for line in writers.read_lines(part)]
+        if part.parent.suffix != ".partial":  # of a clean-up that was cut short
+            own = [{"part": part.parent.name} | line for line in writers.read_lines(part)]
+            lines += [line for line in own if line not in lines]
     if lines or path.exists():
         writers.write_lines(path, lines)

@@ -129,8 +129,9 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
     command = f"python launch.py --mode=synthesize --workdir={workdir.name} --out={out.name}"
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
-    source = Path(source or config.source).name
-    text = card.text(Run(workdir), rows, len(table.names_D), source, command)
+    given = Path(source or config.source)
+    named = given.name if given.name != "corpus" or not source else str(given)  # "corpus" is the run's own
+    text = card.text(Run(workdir), rows, len(table.names_D), named, command)
     with storage.faults(out.parent):
         synthesis.write(out, rows, table.names_D, text)
     return f"{out}: {len(rows)} rows, {per_class} of each of {', '.join(resolved.classes)}, with a data card"

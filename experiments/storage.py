@@ -12,7 +12,8 @@ from sergan.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BARRED = (errno.EACCES, errno.EPERM)
-_PASSING = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT)
+_PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+_MANY = (errno.EMFILE, errno.ENFILE)
 
 
 @contextmanager
@@ -45,6 +46,8 @@ def _words(error: Exception) -> str:
             return "is not to be read or written by this user; allow it, or name another"
         if number in _PASSING:
             return "cannot be read or written just now; run the same command again, which goes on"
+        if number in _MANY:
+            return "too many files are open; allow more (ulimit -n) and run the same command again"
         if isinstance(cause, NotADirectoryError | FileExistsError | IsADirectoryError):
             return f"{os.strerror(cause.errno or errno.ENOTDIR)}; name another folder"
         if number == errno.ENAMETOOLONG:
@@ -61,7 +64,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _place(error: BaseException, folder: epath.PathLike) -> str:
     """The file that the error names, if it is outside of the folder; else the folder."""
-    inside = Path(folder).absolute()
+    inside = os.path.abspath(os.fspath(folder))
     for cause in _chain(error):
         name = cause.filename if isinstance(cause, OSError) else None
         if isinstance(name, str) and not Path(os.path.abspath(name)).is_relative_to(inside):

@@ -140,7 +140,7 @@ class _Group:
             return
         step, phase, on_device = self._unwritten
         self._unwritten = None
-        metrics = jax.device_get(on_device) if hosts.first() else {}
+        metrics = jax.device_get(on_device) if hosts.first() else jax.block_until_ready(on_device)
         self._computed.add(phase)
         if not hosts.first():
             return

@@ -67,7 +67,7 @@ def _origin(arm: str, source: str) -> str:
 def licences(run: Run, rows: pd.DataFrame, source: str) -> list[str]:
     """One line for each corpus that the rows are derived from, and for openSMILE if the features are its.
 
-    `source` is what speech of no known corpus is called.
+    `source` is what speech of no known corpus is called; "corpus" is the corpus's own.
     """
     config = run.record.get("config", {})
     ids = {str(name) for name in rows["source_id"].unique()}

@@ -139,13 +139,13 @@ def lost(holes: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> list[tuple[s
     """Normalisation, classifier and arm of those with holes but no rows; a kind `x` stands for the arms x and
     real+x."""
     there = list(rows[["normalisation", "classifier", "arm"]].itertuples(index=False, name=None))
-    arms = {arm for _, _, arm in there}
+    normalisations, classifiers, arms = (list(dict.fromkeys(names)) for names in zip(*there, strict=True))
     wanted = [
-        (normalisation, classifier, arm)
+        (hole["normalisation"], classifier, arm)
         for hole in holes
-        for arm in sorted({hole["arm"], f"real+{hole['arm']}"} & arms) or [hole["arm"]]
-        for normalisation, classifier in dict.fromkeys(cell[:2] for cell in there)
-        if normalisation == hole["normalisation"]
+        if hole["normalisation"] in normalisations
+        for arm in sorted({hole["arm"], f"real+{hole['arm']}"} & set(arms)) or [hole["arm"]]
+        for classifier in classifiers
     ]
     return [cell for cell in dict.fromkeys(wanted) if cell not in there]
 

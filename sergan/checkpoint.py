@@ -66,7 +66,7 @@ class Checkpoints:
     def save(self, step: int, state: Any) -> None:
         """Writes `state` under `step` in the background, then drops older ones; it may be donated at once.
 
-        What was saved under the step before stays. What failed of the save before is raised here.
+        A step that was saved before is not saved again. What failed of the save before is raised here.
         """
         self._settle()
         if step == self._begun:

@@ -30,7 +30,7 @@ def fault(folder: epath.Path, needed: bool = True) -> str:
         kept = {str(name): str(digest) for name, digest in kept.items()}
     except FileNotFoundError:
         return f"{NAME} is missing" if needed else ""
-    except (IsADirectoryError, ValueError, AttributeError):
+    except (IsADirectoryError, NotADirectoryError, ValueError, AttributeError):
         return f"{NAME} is damaged"
     for name, digest in kept.items():
         try:

@@ -18,8 +18,8 @@ from sergan import covariance
 
 _EQUAL = 1e-6  # rows nearer than this share of their length are one row
 _FOLDS = 5
-_PAIRWISE = 500  # synthetic rows that `compare` takes for mmd and prdc, more only to match the real ones,
-_MOST = 2000  # of which it takes so many: both compare every row with every other
+_PAIRWISE = 500  # synthetic rows that `compare` takes for mmd and prdc, more only to match the real ones
+_MOST = 2000  # real rows that it takes for these two, which compare every row with every other
 _RIDGES = np.logspace(0, 6, 13)
 
 

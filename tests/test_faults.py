@@ -459,6 +459,7 @@ def test_rows_are_exported_whole_or_not_at_all(straight, tmp_path):
         (ValueError("No space left on device"), f"/here: {FULL}"),
         (OSError(errno.ENAMETOOLONG, "no"), "/here: the name is too long for this disk"),
         (OSError(errno.ESTALE, "no", "/here/f"), "/here: cannot be read or written just now; run the same"),
+        (OSError(errno.EMFILE, "no"), "/here: too many files are open; allow more"),
         (PermissionError(errno.EACCES, "no", "/here_too/f"), "/here_too/f: is not to be read"),
     ],
     ids=lambda value: type(value).__name__,

@@ -9,8 +9,9 @@ from etils import epath
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from experiments.keep import keep
-from sergan import clip_findings, metrics, pham, report
+from sergan import metrics, pham, report
 from sergan.run_folder import Run
+from sergan.sections import clips, head
 from tests.test_report import Page, write_json
 
 CLASSES = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
@@ -87,7 +88,7 @@ def test_every_table_of_a_report_on_recordings_says_the_protocol(tmp_path, undra
     for section in ("Results", "Confusions"):
         assert "Speaker-independent" in page.sections[section]
     assert "Training of the GANs" in page.sections, "the run has not ended, and says that none is there yet"
-    assert clip_findings.protocol(Run(tmp_path / "run")) == "Speaker-independent. "
+    assert head.protocol(Run(tmp_path / "run")) == "Speaker-independent. "
 
 
 def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path, undrawn):
@@ -119,7 +120,7 @@ def test_a_run_that_has_ended_has_no_section_of_what_it_did_not_do(tmp_path, und
 )
 def test_a_picture_of_clips_says_which_there_are(parents, words):
     arms = {"real": "a"} | parents
-    assert clip_findings._shown(pd.DataFrame({"arm": list(arms), "parent": list(arms.values())})) == words
+    assert clips._shown(pd.DataFrame({"arm": list(arms), "parent": list(arms.values())})) == words
 
 
 def test_both_protocols_are_compared_with_all_arms_and_each_ones_tables(tmp_path, undrawn):

@@ -77,6 +77,8 @@ def check(config: Any) -> None:
         lengths = ", ".join(map(str, STRIDES))
         raise UserError(f"config.sound.samples is {sound.samples}; it must be one of {lengths}")
     if chunk_length(adcrnn.steps) < min(adcrnn.steps, 10):
-        raise UserError(f"config.adcrnn.steps={adcrnn.steps}: take a multiple of 10, one call's steps")
+        raise UserError(
+            f"config.adcrnn.steps={adcrnn.steps} has no divisor from 10 to 50; take a multiple of 10"
+        )
     if config.groups < 2:
         raise UserError(f"config.groups={config.groups}: folds are 2 or more")

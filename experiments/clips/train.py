@@ -75,13 +75,13 @@ class _Group:
 
     def start(self) -> None:
         """Goes on from the newest checkpoint, or begins."""
+        self.step = self._checkpoints.latest() or 0
+        self.fits = self.step > 0
         data = [_data(self._study, member, self._clips) for member in self._members]
         self._data = _together(data)._replace(clips=Clips(*map(jnp.asarray, self._clips)))
         init, keys = _init(self._gan, self.count), _together([_key(member) for member in self._members])
-        self.step = self._checkpoints.latest() or 0
         abstract = jax.eval_shape(init, keys)
         self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
-        self.fits = self.step > 0
         member_log.forget_after(self._run, self._indices, self.step)
         name = f"{self._members[0].arm}_{self._number:03d}"
         self._events = Events(self._run / FOLDER / name, self.step)

@@ -17,7 +17,7 @@ from sergan.errors import UserError, line
 ENDINGS = (".npz", ".csv", ".parquet")
 COLUMNS = ("id", "speaker", "emotion", "session")  # the labels of a row
 _LABELS = (*COLUMNS, "extractor")  # columns that are no features
-_SAME = 1e-5  # of a feature's range: rounding on another processor is less
+_SAME = 1e-5  # of a feature's range or size: rounding on another processor is less
 _BLOCK = 1024  # rows whose copies are in memory at once
 _NPZ = ("x_UxD", "ids_U", "speakers_U", "emotions_U", "names_D", "extractor")  # and perhaps sessions_U
 

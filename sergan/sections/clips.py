@@ -75,7 +75,7 @@ def _shown(lines: pd.DataFrame) -> str:
 def _players(folder: epath.Path, lines: pd.DataFrame) -> str:
     """A table with a player for each class and arm."""
     arms = list(dict.fromkeys(lines["arm"]))
-    head = "".join(f"<th>{html.escape(arm)}</th>" for arm in arms)
+    names = "".join(f"<th>{html.escape(arm)}</th>" for arm in arms)
     rows = []
     for emotion, part in lines.groupby("emotion", sort=False):
         files = dict(zip(part["arm"], part["file"], strict=True))
@@ -86,7 +86,7 @@ def _players(folder: epath.Path, lines: pd.DataFrame) -> str:
     caption = "To be listened to: a real clip of each class, and what each arm made for that class first."
     return (
         f'<div class="wide"><table class="sounds"><caption><span>{caption}</span></caption>'
-        f'<thead><tr><th class="word">Class</th>{head}</tr></thead>'
+        f'<thead><tr><th class="word">Class</th>{names}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>\n"
     )
 

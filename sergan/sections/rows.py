@@ -1,5 +1,6 @@
 """Real and synthetic rows as pictures: in two dimensions, and feature by feature."""
 
+import html
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,11 +18,13 @@ def clusters(run: Run) -> str:
         groups.setdefault(file.normalisation, []).append(file)
     if not groups:
         raise Missing("No synthetic rows are there yet.")
-    shown = [samples.side_by_side(files) for files in groups.values()]
-    pictures = [
-        _arms_picture(run, files) if len(files) > 1 else _rows_picture(run, files[0]) for files in shown
-    ]
-    return page.show(pictures, run.folder / "figures")
+    pictures, missing = [], []
+    for files in map(samples.side_by_side, groups.values()):
+        try:
+            pictures.append(_arms_picture(run, files) if len(files) > 1 else _rows_picture(run, files[0]))
+        except Missing as error:
+            missing.append(error)
+    return _shown(run, pictures, missing)
 
 
 def features(run: Run) -> str:
@@ -31,9 +34,13 @@ def features(run: Run) -> str:
     first = {(file.normalisation, file.arm): file for file in reversed(run.synthetic())}
     if not first:
         raise Missing("No synthetic rows are there yet.")
-    pictures = []
+    pictures, missing = [], []
     for file in reversed(first.values()):
-        table = samples.moments(run, file)
+        try:
+            table = samples.moments(run, file)
+        except Missing as error:
+            missing.append(error)
+            continue
         wide = table.pivot(index="feature", columns="rows", values="mean")
         apart = [abs(wide["target"] - wide[rows]).mean() for rows in ("source", "synthetic")]
         kind = f"{file.arm}, {file.normalisation} normalisation".removeprefix(", ")
@@ -48,7 +55,13 @@ def features(run: Run) -> str:
                 f"synthetic rows, on average over all features.{sweep.note(run)}",
             )
         )
-    return page.show(pictures, run.folder / "figures")
+    return _shown(run, pictures, missing)
+
+
+def _shown(run: Run, pictures: Sequence[page.Picture], missing: Sequence[Missing]) -> str:
+    """Pictures, and a line for each that could not be drawn."""
+    lines = [f'<p class="missing">{html.escape(str(error))}</p>\n' for error in missing]
+    return page.show(pictures, run.folder / "figures") + "".join(lines)
 
 
 def _rows_picture(run: Run, file: RowsFile) -> page.Picture:

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 from etils import epath
 
-from configs import emodb_ablations, emodb_study
+from configs import emodb_ablations, emodb_study, emodb_wdiv, iemocap
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import record, settings, speech, study
+from experiments import checks, record, settings, speech, study
 from sergan import data, writers
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -210,6 +210,24 @@ def test_speakers_of_one_row_have_no_deviation(toy):
     study.check_speakers("source", toy)
     with pytest.raises(UserError, match=r"^source: 1 speakers have one row \(s1\)"):
         study.check_speakers("source", toy.select(np.append(np.flatnonzero(toy.speakers_U != "s1"), 0)))
+
+
+@pytest.mark.parametrize(
+    ("study_of", "preset"),
+    [(iemocap, name) for name in ("", "to_msp", "bao", "to_msp_bao", "debug")]
+    + [(emodb_wdiv, name) for name in ("", "paper", "bao", "debug")]
+    + [(emodb_study, name) for name in ("", "speaker", "seven", "seven_speaker", "debug")],
+)
+def test_every_preset_is_a_config_that_can_work(study_of, preset):
+    checks.check(study_of.get_config(preset))
+
+
+def test_the_papers_classifiers_learn_at_a_constant_rate():
+    config = iemocap.get_config("bao")
+    config.choice.amounts = (1.0,)
+    alike = [settings.fixed(config, "gan", "dnn", 1.0), *settings.grid(config, "gan", "dnn")]
+    assert {one.structure.decay for one in alike} == {False}
+    assert settings.fixed(get_config(), "gan", "dnn", 1.0).structure.decay
 
 
 def test_what_a_dnn_has_otherwise_beside_real_rows_is_in_the_grid_too(config):
