@@ -17,7 +17,7 @@ def base() -> ml_collections.ConfigDict:
     corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
     corpus.table = ""  # or a table of clips (csv with the column file) or of features (npz, csv, parquet)
     corpus.columns = ""  # names of columns in your table, "{'file': 'path', 'emotion': 'label'}"
-    corpus.labels = ""  # other names for emotions, of the target too, "{'Wut': 'anger', 'W': 'anger'}"
+    corpus.labels = ""  # other names for emotions, "{'Wut': 'anger', 'W': 'anger'}"
     corpus.classes = ("anger", "fear", "happiness", "neutral", "sadness")
     corpus.part = ""  # of iemocap "improvised" or "scripted"; empty: all
 
@@ -26,6 +26,7 @@ def base() -> ml_collections.ConfigDict:
     target.root = ""
     target.table = ""
     target.columns = ""
+    target.labels = ""
     target.dev_share = 0.3  # of the target, on which settings are chosen
     target.dev_split = "speaker"  # whole speakers, or "clip": clips of all of them
 

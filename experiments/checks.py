@@ -42,8 +42,8 @@ def check(config: Any) -> None:
     _check_words(config)
     _check_corpora(config)
     _check_view(config)
-    mapping.parse(config.corpus.labels, "corpus.labels")
     for key in ("corpus", "target"):
+        mapping.parse(config[key].labels, f"{key}.labels")
         inputs.check_columns(mapping.parse(config[key].columns, f"{key}.columns"), f"{key}.columns")
     _check_ranges(config)
     ranges.check_sizes(config, MOST)

@@ -3,7 +3,7 @@
 python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb_study-speaker
 """
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,11 @@ def keep(run: Path, out: Path) -> str:
 
     Of recordings of EMO-DB beside.csv has the papers' tables with ours.
     """
+    table = rows(writers.read_frame(run / "results.csv", ("arm", "classifier", "normalisation")))
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.iterdir():  # of an earlier run
+        if old.suffix in (".csv", ".png", ".json"):
+            old.unlink()
     names = [run / name for name in TABLES if (run / name).exists() and _has_lines(run / name)]
     found = Run(run)
     figures = (*FIGURES, *(OF_RECORDINGS if found.kind == "recordings" else ()))
@@ -47,7 +51,7 @@ def keep(run: Path, out: Path) -> str:
         means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
     if len(papers := pham.beside(found)):
         papers.round(2).to_csv(out / "beside.csv", index=False)
-    return rows(pd.read_csv(run / "results.csv"))
+    return table
 
 
 def _has_lines(table: Path) -> bool:
@@ -57,8 +61,11 @@ def _has_lines(table: Path) -> bool:
 
 
 def _placeless(value: Any) -> Any:
-    """A path by its last part: where it lies on a machine says nothing to others."""
-    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
+    """A path, or that of NAME:PATH, by its last part: where it lies on a machine says nothing to others."""
+    if not isinstance(value, str):
+        return value
+    name, colon, path = value.rpartition(":")
+    return f"{name}{colon}{Path(path).name}" if path.startswith(("/", "~")) else value
 
 
 def rows(results: pd.DataFrame) -> str:
@@ -72,7 +79,10 @@ def rows(results: pd.DataFrame) -> str:
         header += [f"{metrics.classifier_name(name)} UAR", "WA", "difference of UAR", "p"]
     lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     for place in counted[keys].drop_duplicates().itertuples(index=False, name=None):
-        parts = [text for name in names for text in _texts(cells.loc[(*place, name)])]
+        wanted = [(*place, name) for name in names]
+        parts = [
+            text for cell in wanted for text in (_texts(cells.loc[cell]) if cell in cells.index else [""] * 4)
+        ]
         lines.append(f"| {' | '.join(map(str, [*place, *parts]))} |")
     return "\n".join(lines)
 
@@ -94,5 +104,9 @@ def _interval(row: pd.Series, name: str, low: str, high: str, form: str) -> str:
 
 
 if __name__ == "__main__":
-    for folder in sys.argv[2:]:
-        print(f"\n{folder}\n\n{keep(Path(folder), Path(sys.argv[1]) / Path(folder).name)}")
+    parser = argparse.ArgumentParser(prog="python -m experiments.keep", description=__doc__)
+    parser.add_argument("out", type=Path, help="the folder of what is kept")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders")
+    given = parser.parse_args()
+    for folder in given.runs:
+        print(f"\n{folder}\n\n{keep(folder, given.out / folder.name)}")

@@ -53,15 +53,14 @@ def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTab
         check(points.at(config, point))
     for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):
         inputs.check_corpus(config[key].name, config[key].root, config[key].table, key)
+    inputs.check_source(config.source)
     foresee = None if config.protocol == "across" else partial(_foresee, config)
     everything = _corpus(config, "corpus", replace(settings, check=foresee))
     own = _part(config, everything)
     if config.protocol == "across":
         target = _corpus(config, "target", settings)
         everything, own = tables.join(everything, target), tables.join(own, target)
-    names = mapping.parse(config.corpus.labels, "corpus.labels")
-    mapping.check(everything, names, "corpus.labels")
-    return everything, mapping.renamed(own, names)
+    return everything, own
 
 
 def source(config: Any, everything: FeatureTable, own: FeatureTable, settings: Extraction) -> FeatureTable:
@@ -113,19 +112,26 @@ def restore(run: epath.Path) -> Rows:
 
 def _foresee(config: Any, labels: FeatureTable) -> None:
     """Raises UserError for a corpus whose labels alone show that no folds can be made of it."""
-    names = mapping.parse(config.corpus.labels, "corpus.labels")
-    mapping.check(labels, names, "corpus.labels")
-    corpus = classes.labelled(config, mapping.renamed(_part(config, labels), names))
+    corpus = classes.labelled(config, _part(config, _renamed(config, "corpus", labels)))
     if config.protocol != "speaker_text":  # which asks for the source, too
         splits.outer(config, corpus, corpus, classes.of_study(config, corpus))
 
 
 def _corpus(config: Any, key: str, settings: Extraction) -> FeatureTable:
-    """The rows that `config[key]` names; where there are two corpora, with speakers "corpus/speaker"."""
+    """The rows that `config[key]` names, with its names for emotions; where there are two corpora, with
+    speakers "corpus/speaker"."""
     spec = config[key]
     columns = mapping.parse(spec.columns, f"{key}.columns")
     found = inputs.corpus_table(spec.name, spec.root, spec.table, settings, key, columns)
+    found = _renamed(config, key, found)
     return tables.named(found, spec.name) if config.protocol == "across" else found
+
+
+def _renamed(config: Any, key: str, table: FeatureTable) -> FeatureTable:
+    """The rows with the emotions of `config[key].labels`; raises UserError for one that no row has."""
+    names = mapping.parse(config[key].labels, f"{key}.labels")
+    mapping.check(table, names, f"{key}.labels")
+    return mapping.renamed(table, names)
 
 
 def _part(config: Any, corpus: FeatureTable) -> FeatureTable:

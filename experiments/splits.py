@@ -28,10 +28,14 @@ def outer(config: Any, corpus: FeatureTable, source: FeatureTable, classes: tupl
         return folds.leave_out(corpus, _sessions(config, corpus), "session", classes)
     if config.protocol == "across":
         return [_across(config, corpus, classes)[0]]
-    if config.corpus.name not in CORPORA or chooses(config, points.resolve(config)):
+    known = [name for name, one in CORPORA.items() if one.text]
+    if config.corpus.name not in known:
         raise UserError(
-            f"config.protocol={config.protocol}: for {', '.join(CORPORA)}, and with config.choice.speakers=0"
+            f"config.protocol={config.protocol}: the texts of {config.corpus.name} are not known; those of "
+            f"{', '.join(known)} are"
         )
+    if chooses(config, points.resolve(config)):
+        raise UserError(f"config.protocol={config.protocol}: nothing is chosen; set config.choice.speakers=0")
     if set(corpus.speakers_U.tolist()) & set(source.speakers_U.tolist()):
         raise UserError(
             f"config.protocol={config.protocol}: config.source={config.source} has the corpus's speakers, "

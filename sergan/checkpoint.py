@@ -68,7 +68,7 @@ class Checkpoints:
 
         A step that was saved before is not saved again. What failed of the save before is raised here.
         """
-        self._settle()
+        self.settle()
         if step == self._begun:
             return
         self._begun = step
@@ -80,7 +80,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             checksums.write(self._directory / str(step))
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Waits for the last save; raises what it did."""
         sealed, self._sealed = self._sealed, None
         if sealed:
@@ -99,7 +99,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is under way; raises what it did."""
         try:
-            self._settle()
+            self.settle()
         finally:
             self._thread.shutdown()
             self._checkpointer.close()

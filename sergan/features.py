@@ -38,7 +38,7 @@ LOGMEL = "logmel"  # the set whose rows are log-Mel spectrograms, see `logmel.ro
 
 _log = logging.getLogger(__name__)
 _CHUNK = 4  # clips handed to a process at a time
-_BATCH = 32  # clips whose log-Mel spectrograms are made at once
+_AHEAD = 256  # clips that are read before their log-Mel spectrograms are made, those of a length together
 _BLOCK = 500  # rows of a prepared set in a file of the cache
 
 
@@ -351,8 +351,8 @@ def _rows(
 ) -> Generator[np.ndarray, None, None]:
     """A row for each item, in order; in this process if one is enough, or if the set is log-Mel."""
     if set_name == LOGMEL:
-        for start in range(0, len(items), _BATCH):
-            yield from _spectrograms([read(item) for item in items[start : start + _BATCH]])
+        for start in range(0, len(items), _AHEAD):
+            yield from _spectrograms([read(item) for item in items[start : start + _AHEAD]])
         return
     row = partial(_row, set_name, read)
     workers = min(workers or cpu_count(), -(-len(items) // _CHUNK))

@@ -11,7 +11,7 @@ import numpy as np
 
 from sergan import data
 from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
-from sergan.corpora.recordings import Recording, folder
+from sergan.corpora.recordings import Recording, check_folder, folder
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction, Outlook
@@ -41,6 +41,15 @@ def check_columns(columns: Mapping[str, str], key: str) -> None:
             raise UserError(f"config.{key}: {name!r} is none of {', '.join(known)}")
 
 
+def check_use(columns: Mapping[str, str], name: str, table: str, key: str) -> None:
+    """Raises UserError for `columns` of a corpus that has names of its own."""
+    if columns and (table.endswith(".npz") or not (table or name == "audformat")):
+        raise UserError(
+            f"config.{key}.columns: {table or name} has its own names; columns are for tables of clips or "
+            "features (.csv, .parquet) and for audformat"
+        )
+
+
 def corpus_table(
     name: str,
     root: str,
@@ -61,11 +70,7 @@ def corpus_table(
     """
     check_corpus(name, root, table, key)
     own = columns or {}
-    if own and (table.endswith(".npz") or not (table or name == "audformat")):
-        raise UserError(
-            f"config.{key}.columns: {table or name} has its own names; columns are for tables of clips or "
-            "features (.csv, .parquet) and for audformat"
-        )
+    check_use(own, name, table, key)
     if table:
         rows = _table(table, extraction, own, labelled=True)
     elif root.startswith(prepared.PREFIX):
@@ -126,11 +131,26 @@ def source_table(source: str, corpus: FeatureTable, extraction: Extraction) -> F
       UserError: no such source, faulty input, or other features than the corpus's; clips of the corpus among
         others that are of the same speakers or folders.
     """
+    check_source(source)
     rows = _source_rows(source, extraction)
     tables.check_columns(rows, corpus.names_D, f"source {source}")
     if rows.extractor and corpus.extractor and rows.extractor != corpus.extractor:
         _log.warning("source %s is by %s, the corpus by %s", source, rows.extractor, corpus.extractor)
     return _with_corpus_speakers(rows, corpus, source).unlabelled()
+
+
+def check_source(source: str) -> None:
+    """Raises UserError for a source that there is not, before anything is read; see `source_table`."""
+    path, (name, _, root) = Path(source).expanduser(), source.partition(":")
+    if source in ("speech", "corpus") or source.startswith(prepared.PREFIX):
+        return
+    if root and name in CORPORA:
+        check_folder(Path(root).expanduser())
+    elif not path.is_dir() and not (path.suffix.lower() in tables.ENDINGS and path.is_file()):
+        raise UserError(
+            f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
+            f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
+        )
 
 
 def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
@@ -145,12 +165,7 @@ def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
         return _distributed(name, root, extraction, {})
     if path.is_dir():
         return extraction.recordings(_set_name(path), folder(path))
-    if path.suffix.lower() in tables.ENDINGS:
-        return _table(source, extraction, {}, labelled=False)
-    raise UserError(
-        f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
-        f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
-    )
+    return _table(source, extraction, {}, labelled=False)
 
 
 def _set_name(path: Path) -> str:

@@ -386,6 +386,13 @@ def test_inspect_shows_what_was_found_before_it_says_what_cannot_be_used(tmp_pat
     assert "all" in out.split() and "a.wav" in out
 
 
+def test_columns_of_a_corpus_that_has_its_own_are_refused():
+    config = get_config("debug")
+    config.corpus.columns = "{'emotion': 'x'}"
+    with pytest.raises(UserError, match=r"config\.corpus\.columns: emodb has its own names"):
+        study.recordings(config)
+
+
 def test_how_a_copy_of_the_corpus_differs_is_logged(caplog):
     study.recordings(get_config("debug"))
     assert "differs from the published emodb: 20 files instead of 535" in caplog.text

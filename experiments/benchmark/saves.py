@@ -21,7 +21,8 @@ def figure(sizes: list[Size], effort: Effort) -> Iterator[dict[str, Any]]:
         count = problems.fitting(size, effort.members)
         with tempfile.TemporaryDirectory() as folder:
             plain, saved = (_Chunks(size, count, effort, place) for place in ("", folder))
-            seconds = clock.medians({"plain": plain, "saved": saved}, effort.repeats)
+            turns: dict[str, clock.Run] = {"plain": plain, "saved": saved, "settling": saved.settle}
+            seconds = clock.medians(turns, effort.repeats)
             saved.close()
         cost, step = seconds["saved"] - seconds["plain"], seconds["plain"] / _CHUNKS / effort.steps
         yield {
@@ -51,6 +52,11 @@ class _Chunks:
             if self._checkpoints and number == 0:
                 self._saves += 1
                 self._checkpoints.save(self._saves, self._training.state)
+
+    def settle(self) -> None:
+        """Waits for the save, so that the next turn of others is without it."""
+        if self._checkpoints:
+            self._checkpoints.settle()
 
     def close(self) -> None:
         """Waits for the last save."""

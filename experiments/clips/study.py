@@ -133,6 +133,7 @@ def recordings(config: Any, files: bool = True) -> list[Recording]:
             f"config.corpus.root={spec.root}: is for studies on features; name a folder of recordings"
         )
     columns = mapping.parse(spec.columns, "corpus.columns")
+    inputs.check_use(columns, spec.name, spec.table, "corpus")
     if spec.table:
         found = clip_table.read(spec.table, columns, labelled=True, files=files)
     elif not spec.root:

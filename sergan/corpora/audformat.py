@@ -1,5 +1,6 @@
 """A database in audformat: a folder with db.yaml, a CSV or Parquet file for each of its tables, and audio."""
 
+import csv
 import math
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from sergan.errors import UserError, line
 
 COLUMNS = ("emotion", "speaker", "session", "table")
 _ENDINGS = (".parquet", ".csv")  # never .pkl: reading one runs what it says
+_LEVELS = {"filewise": ["file"], "segmented": ["file", "start", "end"]}  # the first columns of a table
 _MOST = 1_000_000  # values in a header
 
 Clip = tuple[str, float, float | None]  # file, start and end in seconds
@@ -140,11 +142,24 @@ def _load(database: Any, table: str, root: Path) -> Any:
         copy = Path(alone) / "table"
         try:
             shutil.copyfile(file, copy.with_suffix(file.suffix))
+            _check_order(database[table], file)
             with warnings.catch_warnings(action="ignore"):  # of pandas, about the library
                 database[table].load(str(copy))
         except Exception as error:  # whatever the library meets in a table that is damaged
             raise UserError(f"{file}: cannot be read as a table in audformat ({line(error)})") from error
     return database[table]
+
+
+def _check_order(table: Any, file: Path) -> None:
+    """Raises ValueError for a CSV whose columns are not in the header's order, by which the library goes."""
+    levels = _LEVELS.get(getattr(table, "type", ""), []) or list(getattr(table, "levels", None) or ())
+    if file.suffix != ".csv" or not levels:
+        return
+    with file.open(encoding="utf-8", newline="") as text:
+        there = next(csv.reader(text), [])
+    wanted = [*levels, *table.columns]
+    if there != wanted:
+        raise ValueError(f"its columns are {', '.join(there)}, those of db.yaml {', '.join(wanted)}")
 
 
 def _column(database: Any, table: str, name: str) -> str | None:
@@ -216,6 +231,10 @@ def _values(database: Any, table: str, name: str, root: Path) -> Values:
     for cell, file, start, end in zip(cells, clips["file"], starts, ends, strict=True):
         new = names.get(cell)
         clip = (str(file), _seconds(start) or 0.0, _seconds(end))
+        if clip in values:
+            raise UserError(
+                f"{root}: {line(clip_id(*clip))} is there twice in the table {table!r}; leave one"
+            )
         values[clip] = word((new if isinstance(new, str) else cell).strip())
     return values
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import math
 import os
 import re
@@ -19,6 +20,8 @@ _NEEDED = ("file", "emotion", "speaker")
 CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DURATION = re.compile(r"[-+.: \w]*\d *[a-zA-Z:][-+.: \w]*")  # as pandas writes them, with a unit or colons
 _LONGEST = 1_000_000  # characters of the first line that are looked at
+_MANY = 20  # columns that are none of a clip's; more may be features
+_log = logging.getLogger(__name__)
 
 Columns = Mapping[str, str]
 Line = tuple[int, list[str]]
@@ -63,6 +66,10 @@ def read(
     lines = _lines(path)
     names = [cell.strip() for cell in next(lines)[1]]
     places = _places(names, columns or {}, path, labelled)
+    others = [name for i, name in enumerate(names) if i not in places.values()]
+    if len(others) > _MANY:
+        what = f"{len(others)} columns are not looked at (first {others[0]!r})"
+        _log.warning("%s: %s; for features of your own give columns={'id': 'file'}", path, what)
     recordings: dict[int, Recording] = {}
     faults: list[str] = []
     for line, cells in lines:
@@ -181,13 +188,20 @@ def seconds(text: str, what: str) -> float | None:
     if not text:
         return None
     try:
-        duration = _DURATION.fullmatch(text[:50])
-        value = pd.Timedelta(text).total_seconds() if duration else float(text)
-    except (ValueError, OverflowError):
-        value = math.nan
+        value = float(text)
+    except ValueError:
+        value = _duration(text)
     if not 0 <= value < math.inf:
         raise UserError(f"{what} is {text!r}, not seconds from 0 on like 1.5")
     return value
+
+
+def _duration(text: str) -> float:
+    """Seconds of a duration; NaN of anything else."""
+    try:
+        return pd.Timedelta(text).total_seconds() if _DURATION.fullmatch(text[:50]) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def _check_twice(recordings: Mapping[int, Recording], path: Path) -> None:

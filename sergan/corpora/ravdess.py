@@ -34,9 +34,9 @@ def read(root: str | Path) -> list[Recording]:
     """
     place = Path(root).expanduser()
     recordings = named(place, _recording, "RAVDESS", "03-01-05-01-02-01-01.wav", recursive=True)
-    songs = [recording.id for recording in recordings if _field(recording.id, 1) == "02"]
-    log_left_out(place, "songs", songs)
-    return [recording for recording in recordings if recording.id not in set(songs)]
+    songs = {recording.id for recording in recordings if _field(recording.id, 1) == "02"}
+    log_left_out(place, "songs", sorted(songs))
+    return [recording for recording in recordings if recording.id not in songs]
 
 
 def _recording(path: Path) -> Recording | None:

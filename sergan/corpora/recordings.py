@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,11 +207,48 @@ def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
     """Sorted wav and flac files of a folder, endings in any case, without hidden ones (`.x`, `._x`).
 
     Raises:
-      UserError: there is no such folder, or it cannot be read.
+      UserError: there is no such folder, it or one in it cannot be read, or a name is not UTF-8.
     """
     check_folder(folder)
-    paths = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in paths if _is_audio(path, path.relative_to(folder).parts))
+    paths = _walk(folder) if recursive else folder.iterdir()
+    found = sorted(path for path in paths if _is_audio(path, path.relative_to(folder).parts))
+    foreign = [path.name for path in found if not _is_text(str(path.relative_to(folder)))]
+    if foreign:
+        raise UserError(
+            f"{folder}: {len(foreign)} names of files or folders are not UTF-8 (first {foreign[0]!a}); "
+            "rename them"
+        )
+    return found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, each folder once, though a link leads to it.
+
+    Raises:
+      UserError: a folder in it cannot be read.
+    """
+
+    def refuse_folder(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse_folder):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(place) / name for name in names)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written in UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_folder(folder: Path) -> None:

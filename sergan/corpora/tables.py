@@ -193,7 +193,7 @@ def check_columns(table: FeatureTable, names_D: Sequence[str], where: object) ->
         if names
     ]
     raise UserError(
-        f"{where}: other feature columns than the model's {len(want)}: "
+        f"{where}: other feature columns than the {len(want)} of the corpus: "
         f"{'; '.join(faults) or 'the same ones in another order'}"
     )
 

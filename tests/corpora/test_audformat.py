@@ -255,6 +255,24 @@ def test_tables_that_are_missing_or_damaged(tmp_path):
         corpus.read(place)
 
 
+def test_a_csv_with_its_columns_in_another_order_is_refused(tmp_path):
+    """The library would take speakers for emotions."""
+    place = saved(database(), tmp_path / "db")
+    table = pd.read_csv(place / "db.emotion.csv", dtype=str)
+    table[["emotion", "file"]].to_csv(place / "db.emotion.csv", index=False)
+    message = r"emotion\.csv: .*its columns are emotion, file, those of db\.yaml file, emotion"
+    with pytest.raises(UserError, match=message):
+        corpus.read(place)
+
+
+def test_a_clip_that_is_twice_in_a_table_is_refused(tmp_path):
+    place = saved(database(), tmp_path / "db")
+    with (place / "db.emotion.csv").open("a") as file:
+        file.write(f"{FILES[0]},F\n")
+    with pytest.raises(UserError, match="is there twice in the table 'emotion'"):
+        corpus.read(place)
+
+
 class Poison:
     """Makes a file when it is unpickled."""
 

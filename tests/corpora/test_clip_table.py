@@ -223,6 +223,21 @@ def test_any_time_is_seconds_or_refused(text):
         assert (value is None) == (text == "") and (value is None or 0 <= value < np.inf)
 
 
+def test_many_columns_that_are_not_looked_at_are_said(folder, caplog):
+    features = [f"f{i}" for i in range(30)]
+    head, cells = ",".join(["file,emotion,speaker", *features]), ",".join(["a.wav,x,1", *["0.5"] * 30])
+    clip_table.read(write(folder, f"{head}\n{cells}\n"))
+    assert "30 columns are not looked at (first 'f0'); for features of your own" in caplog.text
+
+
+@fuzzed(100)
+@given(st.floats(0, 1e12))
+@example(5e-05)
+@example(1e-300)
+def test_seconds_that_a_program_wrote_are_these_seconds(value):
+    assert clip_table.seconds(str(value), "start") == value
+
+
 def test_ten_thousand_lines_are_quick(folder):
     soundfile.write(folder / "long.wav", np.random.default_rng(0).normal(0, 0.1, 16000 * 100), 16000)
     lines = [f"long.wav,x,{i % 7},{i / 101},{i / 101 + 0.5}\n" for i in range(10000)]

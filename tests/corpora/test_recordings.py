@@ -1,6 +1,7 @@
 """Audio is read as it is or refused with a reason, also in segments; any folder is unlabelled speech."""
 
 import io
+import os
 import re
 import shutil
 from pathlib import Path
@@ -237,6 +238,32 @@ def test_folder_finds_audio_at_any_depth(tmp_path):
         ("talk/b", "talk", "", "b.WAV"),
         ("talk/day1/ben/x", "talk/day1/ben", "", "day1/ben/x.Flac"),
     ]
+
+
+def test_folder_goes_through_links_once_and_names_what_it_cannot_read(tmp_path, monkeypatch):
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "src"
+    for place in (elsewhere / "anna", root / "ben"):
+        place.mkdir(parents=True)
+        shutil.copy(CLIP, place / "a.wav")
+    (root / "speech").symlink_to(elsewhere)
+    (root / "again").symlink_to(elsewhere / "anna")
+    (elsewhere / "round").symlink_to(root)
+    assert [r.id for r in folder(root)] == ["src/again/a", "src/ben/a"]
+    walk = os.walk
+
+    def shut(top, onerror, **more):
+        onerror(PermissionError(13, "Permission denied", f"{top}/shut"))
+        return walk(top, onerror=onerror, **more)
+
+    monkeypatch.setattr(os, "walk", shut)
+    with pytest.raises(UserError, match=r"src/shut: cannot be read \(Permission denied\)"):
+        folder(root)
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_read(tmp_path):
+    shutil.copy(CLIP, os.fsencode(tmp_path / "m") + b"\xfc.wav")
+    with pytest.raises(UserError, match=r"1 names of files or folders are not UTF-8 .*udcfc\.wav"):
+        folder(tmp_path)
 
 
 def test_folder_takes_its_name_from_the_real_path(tmp_path, monkeypatch):

@@ -36,6 +36,12 @@ def test_a_run_with_one_classifier_has_its_columns_alone():
     assert len(lines) == 4
 
 
+def test_a_classifier_without_a_row_leaves_its_cells_empty():
+    lines = rows(results(np.nan, 0, 0.01).iloc[:3]).splitlines()
+    assert len(lines) == 4 and lines[3].endswith("|  |  |  |  |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
 def test_a_sweep_has_a_line_for_each_point_and_open_differences_are_not_bold():
     frame = pd.concat([results(5.0, 0, -0.01), results(5.0, 1, -0.01).iloc[2:]])
     lines = rows(frame).splitlines()[2:]
@@ -56,6 +62,7 @@ def test_a_table_without_lines_is_not_kept(tmp_path):
 def test_no_path_of_a_machine_is_kept():
     assert _placeless("/home/someone/data/ravdess") == "ravdess"
     assert _placeless("~/data/ravdess") == "ravdess"
+    assert _placeless("tedlium:/home/someone/TEDLIUM_release2") == "tedlium:TEDLIUM_release2"
     assert [_placeless(value) for value in ("wdiv", "tfds:crema_d", 3, "lambda_cyc=1")] == [
         "wdiv",
         "tfds:crema_d",

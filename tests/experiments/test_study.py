@@ -534,6 +534,12 @@ def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(c
     made = study.prepare(config)
     assert set(made.source.speakers_U) == {"else", *(f"two/ts{n}" for n in (1, 2, 3, 4))}
     assert set(made.source.speakers_U[made.view(made.members[0]).source_R]) == {"else"}
+    config.target.labels = "{'anger': 'sadness', 'sadness': 'anger'}"  # words that mean something else there
+    swapped = study.prepare(config)
+    same_U = made.corpus.emotions_U == swapped.corpus.emotions_U
+    np.testing.assert_array_equal(same_U, np.char.startswith(swapped.corpus.speakers_U, "one/"))
+    config.target.labels = "{'joy': 'anger'}"
+    refused(config, "config.target.labels: no row has the emotion 'joy'")
 
 
 def test_one_feature_is_refused(config, tmp_path, toy):
@@ -621,6 +627,21 @@ def test_a_speaker_of_one_row_cannot_be_normalised_alone(config, tmp_path, toy):
     )
     config.corpus.classes = ()
     refused(config, r"1 speakers have one row \(a single clip\)")
+
+
+def test_a_source_that_is_not_there_is_named_before_the_corpus_is_extracted(config, clips, monkeypatch):
+    def extracted(*_, **__):
+        raise AssertionError("the corpus was extracted")
+
+    monkeypatch.setattr("sergan.features.extract", extracted)
+    config.corpus.root = str(clips)
+    for source, message in {
+        "/typo": "config.source: '/typo' is neither speech nor corpus",
+        "tedlium:/typo": "/typo: no such folder",
+        "none.parquet": r"config.source: 'none\.parquet' is neither",
+    }.items():
+        config.source = source
+        refused(config, message)
 
 
 def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):

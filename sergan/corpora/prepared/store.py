@@ -54,10 +54,10 @@ def prepare(
     sources = listing.sources(recordings)
     folder, staging = store / name / VERSION, store / f".{name}.partial"
     if _is_same(folder, sources):
-        return prepared(folder)
+        return _there(folder)
     with _alone(store / f".{name}.lock"):
         if _is_same(folder, sources):  # by now: another process has made it
-            return prepared(folder)
+            return _there(folder)
         if folder.exists():
             different = listing.differences(listing.read(folder), sources)
             _log.warning("%s was made from other recordings (%s): it is made anew", folder, different)
@@ -87,6 +87,17 @@ def read(store: str | Path, name: str) -> Clips:
     return prepared(folder)
 
 
+def _there(folder: Path) -> Prepared:
+    """A set that was made before; logs how many clips it had to leave out then."""
+    lost = [row["id"] for row in listing.read(folder) if not row["sha256"]]
+    if lost:
+        what = f"{len(lost)} clips could not be used when it was made"
+        _log.warning(
+            "%s: %s, and are left out (first %s); remove it to try them again", folder, what, lost[0]
+        )
+    return prepared(folder)
+
+
 def _is_same(folder: Path, sources: list[dict[str, str]]) -> bool:
     return folder.exists() and not listing.differences(listing.read(folder), sources)
 
@@ -99,10 +110,10 @@ def _alone(path: Path) -> Generator[None, None, None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written to ({error.strerror})") from error
-    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written to or locked ({error.strerror})") from error
+    with file:
         yield
 
 
