@@ -1,6 +1,6 @@
 """EMO-DB, leave one speaker out: an SVM's pipeline with the sampler in it and without.
 
-python -m experiments.sampler.example [--per_class=200] [--epochs=200] [--C=0.001]
+python -m experiments.sampler.example [--per_class=200] [--epochs=200] [--C=0.001] [--out=FILE.csv]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sergan import CycleGANSampler, data, metrics
+from sergan import CycleGANSampler, data, metrics, writers
 from sergan.corpora.tables import FeatureTable
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--per_class", type=int, default=200, help="rows of each class, real and synthetic")
     parser.add_argument("--epochs", type=int, default=200, help="of the CycleGANs")
     parser.add_argument("--C", type=float, default=1e-3, help="of the SVM")
+    parser.add_argument("--out", help="also write the table to this csv file")
     settings = parser.parse_args(argv)
     everything, speech = data.load("emodb", "IS10"), data.load("speech", "IS10")
     corpus = everything.select(np.isin(everything.emotions_U, CLASSES))
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> pd.DataFrame:
     last = table.iloc[-1]
     low, high = 100 * last["delta_low"], 100 * last["delta_high"]
     print(f"difference {100 * last['delta_uar']:+.1f} [{low:+.1f}, {high:+.1f}]")
+    if settings.out:
+        writers.write_frame(settings.out, table.round(6))
     return table
 
 
