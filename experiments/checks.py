@@ -116,7 +116,8 @@ def _check_ranges(config: Any) -> None:
         "training.members_per_group": config.training.members_per_group,
     } | _several(config, "choice.noise", "choice.l2")
     zero_or_more |= {f"hypers.{name}": value for name, value in config.hypers.items()}
-    ranges_of = {"hidden": widths, "dropout": shares, "real_share": shares, "l2": zero_or_more, "decay": {}}
+    ranges_of = {"hidden": widths, "dropout": shares, "real_share": shares, "l2": zero_or_more}
+    ranges_of["decay"] = {}  # true or false
     for part in ("dnn", "dnn_alone", "dnn_both"):
         for name, value in config[part].items():
             if name not in config.dnn:

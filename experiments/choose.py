@@ -195,7 +195,7 @@ class _Trials:
                     asked.append((setting, rows.task(place, setting, real=True, seed=0)))
                     numbers.append(number)
                 except UserError as error:
-                    self.holes.add(rows.fold, self._sets(setting), error)
+                    self.holes.add(rows.fold, self.study.sets(self.arm, setting.amount), error)
         said = answers(classifier, benches, asked) if asked else []
         frames = []
         for number, (setting, task), answer in zip(numbers, asked, said, strict=True):
@@ -203,12 +203,9 @@ class _Trials:
                 frames.append(_counted(self.study, classifier, number, task, answer))
             else:
                 fold = self.study.fold(task.fold)
-                self.holes.add(fold, self._sets(setting), diverged(classifier, task))
+                sets = self.study.sets(self.arm, setting.amount)
+                self.holes.add(fold, sets, diverged(classifier, task))
         return frames
-
-    def _sets(self, setting: Setting) -> float:
-        """Synthetic rows over real ones, as a hole names them."""
-        return 0.0 if self.arm == "real" else setting.amount or self.study.amount
 
 
 def _counted(study: Study, classifier: str, number: int, task: Task, answer: Answer) -> pd.DataFrame:

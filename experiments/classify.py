@@ -107,7 +107,7 @@ class _Part:
                         seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
                     except UserError as error:
-                        self._holes.add(fold, self._sets(entry, setting), error)
+                        self._holes.add(fold, self._study.sets(entry.arm, setting.amount), error)
         if not asked:
             return pd.DataFrame()
         said = answers(classifier, benches.made, [(setting, task) for _, setting, task in asked])
@@ -117,7 +117,7 @@ class _Part:
                 frames.append(self._frame(classifier, entry, task, answer))
             else:
                 fold = self._study.fold(task.fold)
-                self._holes.add(fold, self._sets(entry, setting), diverged(classifier, task))
+                self._holes.add(fold, self._study.sets(entry.arm, setting.amount), diverged(classifier, task))
         return pd.concat(frames) if frames else pd.DataFrame()
 
     def bench(self, fold: int, strength: float, point: int) -> Bench:
@@ -148,10 +148,6 @@ class _Part:
         chosen = self._choices.get((self._job.normalisation, arm, classifier, fold))
         if chosen and point == 0:
             yield Entry(both, CHOSEN), chosen
-
-    def _sets(self, entry: Entry, setting: Setting) -> float:
-        """Synthetic rows over real ones, as a hole names them."""
-        return 0.0 if entry.arm == "real" else setting.amount or self._study.amount
 
     def _frame(self, classifier: str, entry: Entry, task: Task, answer: Answer) -> pd.DataFrame:
         study, config = self._study, self._study.config

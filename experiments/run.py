@@ -126,11 +126,12 @@ def synthesize(workdir: epath.Path, out: epath.Path, per_class: int, source: str
     if source:
         with writers.Progress("features", 1) as progress:
             table = resolved.other_speech(source, speech.extraction(config, progress))
-    rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
+    with storage.faults(workdir):
+        rows = synthesise.synthesise_more(resolved, workdir, per_class, table)
     command = f"python launch.py --mode=synthesize --workdir={workdir.name} --out={out.name}"
     command += f" --per_class={per_class}" + f" --source={Path(source).name}" * bool(source)
-    given = Path(source or config.source)
-    named = given.name if given.name != "corpus" or not source else str(given)  # "corpus" is the run's own
+    given = source or config.source
+    named = given if Path(given).name == "corpus" else Path(given).name  # "corpus" alone is the run's own
     text = card.text(Run(workdir), rows, len(table.names_D), named, command)
     with storage.faults(out.parent):
         synthesis.write(out, rows, table.names_D, text)

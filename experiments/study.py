@@ -97,6 +97,10 @@ class Study:
         sets = [len(self.classes) * self.per_class(fold, 0) / len(fold.train_R) for fold in self.folds]
         return round(float(np.mean(sets)), 1)
 
+    def sets(self, arm: str, amount: float) -> float:
+        """An amount of an arm's synthetic rows as tables and holes name it; 0 of `real`."""
+        return 0.0 if arm == "real" else amount or self.amount
+
     def per_class(self, fold: Fold, amount: float) -> int:
         """Rows of each class in `amount` sets of the fold; amount 0: one for each row of S."""
         if amount == 0:

@@ -144,9 +144,12 @@ def check_source(source: str) -> None:
     path, (name, _, root) = Path(source).expanduser(), source.partition(":")
     if source in ("speech", "corpus") or source.startswith(prepared.PREFIX):
         return
+    table = path.suffix.lower() in tables.ENDINGS
     if root and name in CORPORA:
         check_folder(Path(root).expanduser())
-    elif not path.is_dir() and not (path.suffix.lower() in tables.ENDINGS and path.is_file()):
+    elif table and not path.exists():
+        raise UserError(f"config.source: there is no file {source!r}; name one that is there")
+    elif not path.is_dir() and not table:
         raise UserError(
             f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
             f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"

@@ -103,7 +103,10 @@ def join(clips: Sequence[np.ndarray], samples: int) -> Clips:
     length_U = np.array([len(x_T) for x_T in clips])
     room_U = np.maximum(length_U, samples)
     if room_U.sum() > np.iinfo(np.int32).max:
-        raise UserError(f"{room_U.sum()} samples of clips are too many; leave long ones out")
+        raise UserError(
+            f"config.corpus: its clips have {room_U.sum()} samples, GANs take {np.iinfo(np.int32).max} (37 "
+            "hours at 16 kHz); leave long clips out"
+        )
     first_U = np.cumsum(room_U) - room_U
     x_L = np.zeros(room_U.sum(), np.float32)
     for first, x_T in zip(first_U, clips, strict=True):

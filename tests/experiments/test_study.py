@@ -638,7 +638,7 @@ def test_a_source_that_is_not_there_is_named_before_the_corpus_is_extracted(conf
     for source, message in {
         "/typo": "config.source: '/typo' is neither speech nor corpus",
         "tedlium:/typo": "/typo: no such folder",
-        "none.parquet": r"config.source: 'none\.parquet' is neither",
+        "none.parquet": r"config.source: there is no file 'none\.parquet'",
     }.items():
         config.source = source
         refused(config, message)
