@@ -1,8 +1,6 @@
 """The CycleGANs as an over-sampler of imbalanced-learn, for scikit-learn's pipelines and searches."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any
@@ -17,15 +15,12 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sergan import cyclegan, folds, members, synthesis
-from sergan.checkpoint import restore_tree, save_tree
-from sergan.errors import UserError
+from sergan import cyclegan, folds, members, sampler_files, synthesis
 from sergan.folds import Scaler
 from sergan.gan import LOSSES, GanConfig, steps_per_epoch
 from sergan.members import Member, View
 from sergan.state import Hypers
 
-FORMAT = {"kind": "sergan.CycleGANSampler", "version": 2}  # of saved samplers
 FIXED: dict[str, Any] = {  # what the sampler has no parameter for
     "heads": (),
     "residual": True,
@@ -46,7 +41,6 @@ FIXED: dict[str, Any] = {  # what the sampler has no parameter for
     "decay_floor": 0.0,
 }
 DECAY_EPOCHS, SMOOTHING = 25, 0.9
-_ABOUT, _ARRAYS = "sampler.json", "arrays"
 _transfer = lru_cache(synthesis.make_transfer)
 _COUNT = Interval(Integral, 1, None, closed="left")
 _WEIGHT, _RATE = Interval(Real, 0, None, closed="left"), Interval(Real, 0, None, closed="neither")
@@ -80,7 +74,8 @@ class CycleGANSampler(BaseOverSampler):
       sampling_strategy_: rows that were added to each class.
       scaler_: the min-max scaler of X and source.
       generators_: trained generators, parameters with a leading axis K.
-      config_, seed_, dtype_: what was trained, as a `GanConfig`; from which seed; the type of X.
+      config_, seed_: what was trained, as a `GanConfig`, and from which seed.
+      dtype_, types_: the type of X, and those of its columns.
 
     Source: Bao et al. 2019, section 3; Shilandari et al. 2022 (Wasserstein divergence).
     """
@@ -214,23 +209,7 @@ class CycleGANSampler(BaseOverSampler):
           UserError: `path` is something else already.
         """
         check_is_fitted(self, "generators_")
-        text = json.dumps(self._about(), indent=1)
-        path = epath.Path(path).expanduser().resolve()
-        if path.is_file() or (path.exists() and {p.name for p in path.iterdir()} - {_ABOUT, _ARRAYS}):
-            raise UserError(f"{path}: is something other than a saved sampler; take another name")
-        temporary = path.with_name(path.name + ".partial")
-        temporary.rmtree(missing_ok=True)
-        temporary.mkdir(parents=True)
-        (temporary / _ABOUT).write_text(text)
-        wide = ("source", self.source_), ("shift", self.scaler_.shift_D)  # of types that JAX may not have
-        raw = {name: np.ascontiguousarray(x).view(np.uint8) for name, x in wide}
-        save_tree(temporary / _ARRAYS, {"G": self.generators_, "scale": self.scaler_.scale_D} | raw)
-        former = path.with_name(path.name + ".former")
-        former.rmtree(missing_ok=True)
-        if path.exists():
-            path.rename(former)
-        temporary.rename(path)
-        former.rmtree(missing_ok=True)
+        sampler_files.save(self, path)
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "CycleGANSampler":
@@ -239,13 +218,7 @@ class CycleGANSampler(BaseOverSampler):
         Raises:
           UserError: there is none, it is damaged, or written by another version.
         """
-        path = epath.Path(path).expanduser().resolve()
-        if not (path / _ABOUT).is_file() or not (path / _ARRAYS).is_dir():
-            raise UserError(f"{path}: no saved sampler ({_ABOUT} and {_ARRAYS}/ are missing)")
-        try:
-            return _restored(cls, path)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise UserError(f"{path}: damaged, or of another version ({error})") from error
+        return sampler_files.load(cls, path)
 
     def _checked_source(self) -> np.ndarray:
         """`source` as an array; its number of columns, and their names where both have some, are X's."""
@@ -311,28 +284,6 @@ class CycleGANSampler(BaseOverSampler):
             raise ValueError(f"no class {emotion!r}; there are {', '.join(map(repr, names))}")
         return names.index(emotion)
 
-    def _about(self) -> dict[str, Any]:
-        """What `save` writes beside the arrays; a dict as a list of pairs, whose keys may be numbers."""
-        params = self.get_params(deep=False)
-        del params["source"]
-        names = getattr(self, "feature_names_in_", None)
-        return {
-            "format": FORMAT,
-            "params": {name: _plain(name, value) for name, value in params.items()},
-            "given": self.source is not None,
-            "columns": _plain("source.columns", list(getattr(self.source, "columns", []))),
-            "config": asdict(self.config_),
-            "classes": _plain("y", self.classes_.tolist()),
-            "added": _plain("y", list(self.sampling_strategy_.items())),
-            "class_type": self.classes_.dtype.str,
-            "names": None if names is None else names.tolist(),
-            "type": self.dtype_.str,
-            "types": [kind.str for kind in self.types_],
-            "source_type": self.source_.dtype.str,
-            "source_rows": len(self.source_),
-            "seed": self.seed_,
-        }
-
 
 def _widths(name: str, hidden: Any) -> tuple[int, ...]:
     if not all(isinstance(width, Integral) and int(width) > 0 for width in hidden):
@@ -395,50 +346,3 @@ def _unscaled(scaler: Scaler, y_NxD: np.ndarray, types: Sequence[np.dtype]) -> n
             low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
             x_NxD[:, d] = np.rint(x_NxD[:, d]).clip(low, high)
     return x_NxD
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A parameter as JSON has it; a dict as pairs, whose keys may be numbers."""
-    pairs = {"pairs": list(value.items())} if isinstance(value, Mapping) else value
-    try:
-        return json.loads(json.dumps(pairs, default=np.generic.item))
-    except TypeError as error:
-        raise ValueError(
-            f"{name}={value!r} cannot be saved; set_params({name}=...) to plain values"
-        ) from error
-
-
-def _from_plain(value: Any) -> Any:
-    """What `_plain` was given, with tuples for lists."""
-    if isinstance(value, dict):
-        return dict(value["pairs"])
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _restored(cls: type[CycleGANSampler], path: epath.Path) -> CycleGANSampler:
-    """The sampler of a folder that `save` wrote; raises various errors where it is another one."""
-    about = json.loads((path / _ABOUT).read_text())
-    if about["format"] != FORMAT:
-        raise ValueError(f"format {about['format']}, not {FORMAT}")
-    config = GanConfig(**{name: _from_plain(value) for name, value in about["config"].items()})
-    kind, width = np.dtype(about["source_type"]), config.features
-    shapes = {
-        "G": jax.eval_shape(lambda: cyclegan.init(config, jax.random.key(0)).generators["G"]),
-        "scale": jax.ShapeDtypeStruct((width,), np.float32),
-        "shift": jax.ShapeDtypeStruct((width * 8,), np.uint8),
-        "source": jax.ShapeDtypeStruct((about["source_rows"], width * kind.itemsize), np.uint8),
-    }
-    arrays = jax.tree.map(np.array, restore_tree(path / _ARRAYS, shapes))
-    source_SxD, columns = arrays["source"].view(kind), about["columns"]
-    sampler = cls(**{name: _from_plain(value) for name, value in about["params"].items()})
-    if about["given"]:
-        sampler.source = pd.DataFrame(source_SxD, columns=columns) if columns else source_SxD
-    sampler.classes_ = np.array(about["classes"], np.dtype(about["class_type"]))
-    sampler.source_, sampler.dtype_ = source_SxD, np.dtype(about["type"])
-    sampler.types_ = [np.dtype(kind) for kind in about["types"]]
-    sampler.sampling_strategy_, sampler.generators_ = dict(about["added"]), arrays["G"]
-    sampler.scaler_ = Scaler(arrays["shift"].view(np.float64), arrays["scale"])
-    sampler.config_, sampler.seed_, sampler.n_features_in_ = config, about["seed"], width
-    if about["names"] is not None:
-        sampler.feature_names_in_ = np.array(about["names"], object)
-    return sampler

@@ -43,6 +43,7 @@ ORDER = [
     "metrics",
     "writers",
     "synthesis",
+    "sampler_files",
     "sampler",
     "classifiers",
     "published",

@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 import sergan
 from configs import common
 from experiments.programs import gan_config
-from sergan import CycleGANSampler, data, folds, members, sampler
+from sergan import CycleGANSampler, data, folds, members, sampler, sampler_files
 from sergan.errors import UserError
 
 CLASSES = ("anger", "happiness", "sadness")
@@ -293,7 +293,7 @@ def test_what_is_no_saved_sampler_is_refused_by_its_path(fitted, tmp_path):
         "{",
         "[]",
         json.dumps({"format": {"kind": "another"}}),
-        json.dumps({"format": sampler.FORMAT}),
+        json.dumps({"format": sampler_files.FORMAT}),
     ):
         fitted.save(tmp_path / "kept")
         about.write_text(spoilt)
