@@ -303,7 +303,9 @@ def test_wrong_calls(tmp_path, store):
         prepare("noise", recordings[:1], tmp_path / "file")
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing shard", "missing list", "wrong list"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "missing shard", "missing list", "wrong list", "cut info", "empty features"]
+)
 def test_a_damaged_set_is_refused(tmp_path, damage):
     clips = prepare("noise", noise(tmp_path / "noise", 20), tmp_path)
     shard = next(clips.folder.glob("*array_record*"))
@@ -316,8 +318,12 @@ def test_a_damaged_set_is_refused(tmp_path, damage):
         shard.unlink()
     elif damage == "missing list":
         (clips.folder / "clips.csv").unlink()
-    else:
+    elif damage == "wrong list":
         (clips.folder / "clips.csv").write_text("id,speaker\na,b\n")
+    else:
+        name = {"cut info": "dataset_info.json", "empty features": "features.json"}[damage]
+        info = (clips.folder / name).read_bytes()
+        (clips.folder / name).write_bytes(info[: len(info) // 2] if "cut" in damage else b"{}")
     with pytest.raises(UserError, match=r"noise/1\.0\.0.*prepare it again"):
         clips = read(tmp_path, "noise")
         assert clips.entries()

@@ -24,12 +24,11 @@ class Prepared(Clips):
         return len(_source(self))
 
     def _clip(self, index: int) -> Clip:
+        source = _source(self)
         try:
-            example = _source(self)[index]
+            example = source[index]
         except (RuntimeError, ValueError, OSError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"{self.folder}: damaged, remove it and prepare it again ({error})") from error
+            raise _damaged(self.folder, str(error)) from error
         name, speaker, session, emotion = (example[key].decode() for key in LABELS)
         return Clip(name, speaker, session, emotion, example["waveform"])
 
@@ -44,9 +43,7 @@ def prepared(folder: Path) -> Prepared:
     try:
         return Prepared(folder, (folder / listing.NAME).stat().st_mtime_ns)
     except OSError as error:
-        raise UserError(
-            f"{folder}: damaged, it has no {listing.NAME}; remove it and prepare it again"
-        ) from error
+        raise _damaged(folder, f"it has no {listing.NAME}") from error
 
 
 def _source(clips: Prepared) -> Any:
@@ -61,4 +58,12 @@ def _open(clips: Prepared) -> Any:
     """The data source of a set, one for each process; it opens a shard when a clip of it is asked for."""
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(clips.folder).as_data_source(SPLIT)
+    try:
+        return tfds.builder_from_directory(clips.folder).as_data_source(SPLIT)
+    except Exception as error:  # of protobuf, json, tfds: whatever a damaged description leads to
+        raise _damaged(clips.folder, str(error)) from error
+
+
+def _damaged(folder: Path, why: str) -> UserError:
+    """What to raise for a set that is not as it was made."""
+    return UserError(f"{folder}: damaged, remove it and prepare it again ({why})")
