@@ -7,9 +7,10 @@ import numpy as np
 import soundfile
 from etils import epath
 
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, sampling_rate
+from sergan.corpora.audio import RATE
+from sergan.corpora.decoding import Decoding
+from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
-from sergan.errors import UserError
 
 LEVEL = 0.1  # root mean square of a normalised clip, full scale being 1; 20 dB below it
 LOUDNESS = ("kept", "normalised")
@@ -31,24 +32,19 @@ def read(
     Raises:
       UserError: files that `read_audio` refuses, the first five named.
     """
-    clips, faults = [], []
+    clips, decoding = [], Decoding()
     for done, one in enumerate(recordings, start=1):
-        try:
-            clips.append(read_audio(one.path, RATE, one.start, one.end))
-        except UserError as error:
-            faults.append(str(error))
+        x_T = decoding.read(one)
+        if x_T is not None:
+            clips.append(x_T)
         if progress:
             progress(done, len(recordings))
-    refuse(faults, len(recordings))
+    decoding.end(len(recordings))
     cut = [one.id for one, x_T in zip(recordings, clips, strict=True) if is_clipped(x_T)]
     if cut:
         _log.warning(
             "%d of %d clips are clipped, and are used as they are (first %s)", len(cut), len(clips), cut[0]
         )
-    other = [one.path for one in recordings if sampling_rate(one.path) != RATE]
-    if other:
-        what = f"{len(other)} of {len(clips)} clips are resampled to {RATE} Hz"
-        _log.warning("%s (first %s: %d Hz)", what, other[0], sampling_rate(other[0]))
     if loudness == "normalised":
         clips = [levelled(x_T) for x_T in clips]
     return clips, labels(recordings, np.array([len(x_T) / RATE for x_T in clips], np.float32))

@@ -25,8 +25,10 @@ import numpy as np
 from joblib import cpu_count
 
 from sergan.corpora import prepared, tables
+from sergan.corpora.audio import RATE, read_audio
+from sergan.corpora.decoding import Decoding, refuse
 from sergan.corpora.prepared import Clips, Entry
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse, refuse_or_skip, sampling_rate
+from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
@@ -318,31 +320,17 @@ def _keep(file: Path, rows: np.ndarray) -> None:
 
 
 def _check_audio(new: Sequence[tuple[Path, Recording]], total: int, skip: bool) -> set[Path]:
-    """Reads every clip once and warns of other sampling rates; those of faulty ones, if they may be left out.
+    """Reads every clip once; those of faulty ones, if they may be left out.
 
     A clip goes by the file that its row is kept in. Raises UserError naming the first five faulty ones
     otherwise.
     """
-    faults: list[str] = []
-    others: list[str] = []
+    decoding = Decoding()
     whole: dict[Path, bool] = {}
     for file, recording in new:
-        if whole.get(file):
-            continue
-        whole[file] = False
-        try:
-            _read(recording)
-            rate = sampling_rate(recording.path)
-        except UserError as error:
-            faults.append(str(error))
-            continue
-        whole[file] = True
-        if rate != RATE:
-            others.append(f"{recording.path}: {rate} Hz")
-    refuse_or_skip(faults, total, skip)
-    if others:
-        what = f"{len(others)} of {len(new)} files are resampled to {RATE} Hz"
-        _log.warning("%s (first %s)", what, others[0])
+        if not whole.get(file):
+            whole[file] = decoding.read(recording) is not None
+    decoding.end(total, skip)
     return {file for file, usable in whole.items() if not usable}
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sergan.corpora.recordings import RATE
+from sergan.corpora.audio import RATE
 from sergan.errors import UserError
 
 REFERENCE = "anger"  # the class that gets none

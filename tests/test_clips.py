@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sergan import clips, folds
 from sergan.corpora import emodb
-from sergan.corpora.recordings import RATE, Recording
+from sergan.corpora.audio import RATE
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 FOLDER = Path(__file__).parent / "data" / "emodb"

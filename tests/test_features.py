@@ -11,7 +11,8 @@ import soundfile
 
 from sergan import data, features, logmel
 from sergan.corpora import emodb
-from sergan.corpora.recordings import Recording, folder, read_audio
+from sergan.corpora.audio import read_audio
+from sergan.corpora.recordings import Recording, folder
 from sergan.errors import UserError
 from sergan.features import extract, feature_set
 from sergan.inputs import corpus_table, source_table
@@ -226,7 +227,7 @@ def test_missing_files(tmp_path):
 def test_nan_from_opensmile_names_the_clip_and_is_not_kept(tmp_path, monkeypatch):
     """The product's own minimum length is taken away, so that a real 50 ms clip reaches openSMILE."""
     soundfile.write(tmp_path / "short.wav", NOISE[:800], 16000)
-    monkeypatch.setattr("sergan.corpora.recordings.SHORTEST", 0.0)
+    monkeypatch.setattr("sergan.corpora.audio.SHORTEST", 0.0)
     with pytest.raises(UserError, match=r"short\.wav: IS10 opensmile .* gives NaN"):
         extract(folder(tmp_path), "IS10", tmp_path / "cache")
     assert kept(tmp_path) == []
@@ -243,7 +244,7 @@ def test_another_sampling_rate_is_resampled_with_one_warning(cache, tmp_path, ca
     with caplog.at_level(logging.WARNING):
         table = extract(folder(tmp_path), "eGeMAPSv02", tmp_path / "cache")
     assert [r.getMessage() for r in caplog.records] == [
-        f"2 of 2 files are resampled to 16000 Hz (first {tmp_path / 'a.wav'}: 44100 Hz)"
+        f"2 of 2 clips are resampled to 16000 Hz (first {tmp_path / 'a.wav'}: 44100 Hz)"
     ]
     original = extract([Recording("x", CLIP, "s")], "eGeMAPSv02", tmp_path / "cache")
     pitch = original.names_D.index("F0semitoneFrom27.5Hz_sma3nz_amean")
@@ -299,7 +300,7 @@ def test_a_second_run_makes_no_spectrogram(spectrograms, monkeypatch):
     table, place = spectrograms
     assert {path.relative_to(place).parts[0] for path in kept(place)} == {"logmel-1"}
     monkeypatch.setattr(logmel, "extract", None)
-    monkeypatch.setattr(features, "read_audio", None)
+    monkeypatch.setattr("sergan.corpora.audio._decode", None)
     again = extract(emodb.read(ROOT)[::-1], "logmel", place)
     np.testing.assert_array_equal(again.x_UxD[::-1], table.x_UxD)
 

@@ -11,7 +11,7 @@ import soundfile
 
 from sergan import data
 from sergan.corpora import emodb, prepared, tables
-from sergan.corpora.prepared import builder, stock
+from sergan.corpora.prepared import stock
 from sergan.errors import UserError
 from sergan.features import Extraction, Outlook
 from sergan.inputs import corpus_table, source_table
@@ -127,8 +127,7 @@ def test_with_a_store_corpus_and_source_are_prepared_first_and_have_the_same_row
     names = sorted(path.name for path in (tmp_path / "store").iterdir() if not path.name.startswith("."))
     assert names[0] == "sergan_emodb"
     assert names[1].startswith("sergan_some_speech_") and len(names) == 2
-    monkeypatch.setattr(builder, "read_audio", no_audio)
-    monkeypatch.setattr("sergan.features.read_audio", no_audio)
+    monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
     assert len(corpus_table("emodb", str(ROOT), "", stored).ids_U) == 20
 
 
@@ -241,7 +240,7 @@ def test_labels_are_looked_at_before_anything_is_extracted(extraction, tmp_path,
         seen.append(labels)
         raise UserError("not these")
 
-    monkeypatch.setattr("sergan.features.read_audio", no_audio)
+    monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
     checked = replace(extraction, cache=tmp_path / "other", check=check)
     with pytest.raises(UserError, match="not these"):
         corpus_table("any", "", str(clips(tmp_path)[0]), checked)
@@ -249,7 +248,7 @@ def test_labels_are_looked_at_before_anything_is_extracted(extraction, tmp_path,
 
 
 def test_an_outlook_has_labels_and_no_values(extraction, tmp_path, monkeypatch):
-    monkeypatch.setattr("sergan.features.read_audio", no_audio)
+    monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
     outlook = Outlook("IS10", tmp_path / "other")
     table = corpus_table("emodb", str(ROOT), "", outlook)
     assert not table.extracted and len(table.names_D) == 1582 and len(outlook.found) == 20

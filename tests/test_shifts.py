@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sergan import shifts
-from sergan.corpora.recordings import read_audio
+from sergan.corpora.audio import read_audio
 from sergan.errors import UserError
 
 PATHS = sorted((Path(__file__).parent / "data" / "emodb" / "wav").glob("*.wav"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sergan import losses, sounds
-from sergan.corpora.recordings import read_audio
+from sergan.corpora.audio import read_audio
 from sergan.errors import UserError
 from sergan.sounds import SoundConfig
 

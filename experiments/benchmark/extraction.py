@@ -12,7 +12,8 @@ import soundfile
 from experiments import hosts
 from experiments.benchmark.sizes import Effort, Size
 from sergan import logmel
-from sergan.corpora.recordings import RATE, Recording
+from sergan.corpora.audio import RATE
+from sergan.corpora.recordings import Recording
 from sergan.features import extract
 
 _SECONDS = 3.0

@@ -12,7 +12,7 @@ from etils import epath
 from experiments.clips.study import Study
 from experiments.clips.train import Generators
 from sergan import clips, shifts, writers
-from sergan.corpora.recordings import RATE
+from sergan.corpora.audio import RATE
 from sergan.folds import Fold, check_rows
 from sergan.nets.sound import KINDS
 

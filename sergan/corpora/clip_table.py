@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sergan.corpora.recordings import Recording, frames, header
+from sergan.corpora.audio import frames, header
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 COLUMNS = ("file", "emotion", "speaker", "session", "start", "end")

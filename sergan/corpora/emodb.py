@@ -7,7 +7,8 @@ from pathlib import Path
 import soundfile
 
 from sergan.corpora import published
-from sergan.corpora.recordings import RATE, Recording, folder_in, named
+from sergan.corpora.audio import RATE
+from sergan.corpora.recordings import Recording, folder_in, named
 
 EMOTIONS = {
     "W": "anger",

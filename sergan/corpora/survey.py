@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sergan.corpora.recordings import RATE, SHORTEST, Recording, frames, header, is_cut, read_audio
+from sergan.corpora.audio import RATE, SHORTEST, frames, header, is_cut, read_audio
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 MOST = 2 * 3600.0  # seconds of audio that are decoded in a survey

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sergan.corpora import published
-from sergan.corpora.recordings import Recording, check_folder, log_left_out, read_text, seconds
+from sergan.corpora.audio import seconds
+from sergan.corpora.recordings import Recording, check_folder, log_left_out, read_text
 from sergan.errors import UserError
 
 SPLITS = ("train", "dev", "test")

@@ -11,7 +11,7 @@ import pytest
 from sergan import adam, logmel, losses, nets, rngs
 from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import AdcrnnSettings, ClipTask
-from sergan.corpora.recordings import read_audio
+from sergan.corpora.audio import read_audio
 from sergan.errors import UserError
 from sergan.folds import LeakError
 

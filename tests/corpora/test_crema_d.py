@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from sergan.corpora import CORPORA, crema_d
-from sergan.corpora.recordings import Recording, read_audio
+from sergan.corpora.audio import read_audio
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 TIME_T = np.arange(2400) / 16000

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sergan.corpora import CORPORA, msp_improv
-from sergan.corpora.recordings import Recording, read_audio
+from sergan.corpora.audio import read_audio
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 from tests.fuzzing import fuzzed
 

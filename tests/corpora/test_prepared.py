@@ -19,8 +19,9 @@ import soxr
 
 from sergan import features
 from sergan.corpora import emodb, prepared
+from sergan.corpora.audio import read_audio
 from sergan.corpora.prepared import builder, prepare, read, sets, stock
-from sergan.corpora.recordings import Recording, read_audio
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -158,7 +159,7 @@ def test_other_programs_can_read_a_set(store):
 
 
 def test_a_second_call_reads_no_audio(store, monkeypatch):
-    monkeypatch.setattr(builder, "read_audio", refuse_audio)
+    monkeypatch.setattr("sergan.corpora.audio._decode", refuse_audio)
     assert len(prepare(NAME, EMODB, store)) == 20
 
 
@@ -167,7 +168,7 @@ def test_a_moved_corpus_is_the_same(tmp_path, monkeypatch):
     prepare("noise", recordings, tmp_path / "store")
     (tmp_path / "noise").rename(tmp_path / "moved")
     moved = [replace(r, path=tmp_path / "moved" / r.path.name) for r in recordings]
-    monkeypatch.setattr(builder, "read_audio", refuse_audio)
+    monkeypatch.setattr("sergan.corpora.audio._decode", refuse_audio)
     assert len(prepare("noise", moved, tmp_path / "store")) == 3
 
 

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from sergan.corpora import CORPORA, ravdess
-from sergan.corpora.recordings import Recording, read_audio, sampling_rate
+from sergan.corpora.audio import read_audio, sampling_rate
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 TIME_T = np.arange(7200) / 48000

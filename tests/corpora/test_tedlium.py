@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sergan import inputs
 from sergan.corpora import CORPORA, tedlium
-from sergan.corpora.recordings import Recording, read_audio
+from sergan.corpora.audio import read_audio
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 from sergan.features import Extraction, extract
 from tests.fuzzing import fuzzed

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from sergan.corpora.audio import RATE
+from sergan.corpora.decoding import Decoding
 from sergan.corpora.prepared import listing
 from sergan.corpora.prepared.clips import LABELS, as_pcm, digest
 from sergan.corpora.prepared.sets import SPLIT, VERSION
-from sergan.corpora.recordings import RATE, Recording, read_audio, refuse_or_skip, sampling_rate
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 SHARD = 128 << 20  # bytes of audio in a shard; one shard is in memory while it is written
@@ -45,9 +47,9 @@ def write(
         builder.download_and_prepare(download_config=settings, file_format="array_record")
     except OSError as error:
         raise UserError(f"{staging.parent}: cannot be written to ({error})") from error
-    for what, names in (("resampled to 16000 Hz", work.resampled), ("cut off at full scale", work.cut)):
-        if names:
-            _log.warning("%d of %d clips are %s (first %s)", len(names), len(recordings), what, names[0])
+    if work.cut:
+        what = f"{len(work.cut)} of {len(recordings)} clips are cut off at full scale"
+        _log.warning("%s (first %s)", what, work.cut[0])
     folder = Path(builder.data_dir)
     rows = zip(sources, work.digests, strict=True)
     listing.write(folder, [row | {"sha256": sha256} for row, sha256 in rows])
@@ -75,9 +77,8 @@ class _Work:
     recordings: Sequence[Recording]
     progress: Callable[[int, int], Any] | None
     skip: bool
+    decoding: Decoding = field(default_factory=Decoding)
     digests: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    resampled: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
     done: int = 0
 
@@ -85,24 +86,19 @@ class _Work:
         """The examples of a shard with their keys; after a fault that is not skipped files are only tried."""
         for index in part:
             example = self._example(self.recordings[index])
-            if example and (self.skip or not self.faults):
+            if example and (self.skip or not self.decoding.faults):
                 yield index, example
             self.done += 1
             if self.progress is not None:
                 self.progress(self.done, len(self.recordings))
         if self.done == len(self.recordings):
-            refuse_or_skip(self.faults, len(self.recordings), self.skip)
+            self.decoding.end(len(self.recordings), self.skip)
 
     def _example(self, recording: Recording) -> dict[str, Any] | None:
-        try:
-            x_T = read_audio(recording.path, start=recording.start, end=recording.end)
-            rate = sampling_rate(recording.path)
-        except UserError as error:
-            self.faults.append(str(error))
+        x_T = self.decoding.read(recording)
+        if x_T is None:
             self.digests.append("")
             return None
-        if rate != RATE:
-            self.resampled.append(f"{recording.path}: {rate} Hz")
         if np.abs(x_T).max() > 1:
             self.cut.append(str(recording.path))
         pcm_T = as_pcm(x_T)

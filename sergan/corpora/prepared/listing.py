@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sergan.corpora.decoding import refuse
 from sergan.corpora.prepared.clips import LABELS
-from sergan.corpora.recordings import Recording, refuse
+from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
 
 NAME = "clips.csv"

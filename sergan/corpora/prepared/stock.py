@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import soxr
 
+from sergan.corpora.audio import RATE
 from sergan.corpora.prepared.clips import FULL_SCALE, Clip, Clips, Entry, as_pcm, digest
-from sergan.corpora.recordings import RATE
 from sergan.errors import UserError
 
 PREFIX = "tfds:"  # starts the name of a stock set
