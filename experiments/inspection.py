@@ -99,7 +99,9 @@ def heard(what: str, recordings: list[Recording], faults: dict[str, list[str]]) 
             )
         if not found.decoded:
             hours = f"more than {MOST / 3600:g} h"
-            lines.append(f"audio of the {what}: {hours}, so that silence and copies are not looked for")
+            lines.append(
+                f"audio of the {what}: {hours}, so that silence, channels and copies are not looked at"
+            )
     kinds = [f"  {kind}: {len(names)} ({listed(names)})" for kind, names in faults.items() if names]
     return [*lines, f"problems of the {what}:" + ("" if kinds else " none"), *kinds]
 

@@ -12,7 +12,7 @@ from experiments.classes import of_study
 from experiments.points import Point
 from experiments.programs import arms, gan_config
 from experiments.speech import Rows
-from sergan import augment, folds, members
+from sergan import augment, folds, members, synthesis
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -22,6 +22,8 @@ from sergan.gan import LOSSES
 from sergan.members import Member, View
 from sergan.methods import METHODS, reads
 from sergan.state import Hypers
+
+_ENOUGH = 20  # rows, of which a feature is not the same in every row of each emotion by chance
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,8 @@ def restore(config: Any, run: epath.Path) -> Study:
 def assemble(config: Any, given: Rows) -> Study:
     """Folds, network sizes and members for given rows."""
     corpus, source, unused = given
-    if len(corpus.names_D) < 2:
-        raise UserError(f"config.corpus: its one feature is {corpus.names_D[0]}; a study needs 2 or more")
     classes = of_study(config, corpus)
+    _check_features(corpus)
     outer = splits.outer(config, corpus, source, classes)
     swept = points.resolve(config)
     inner = splits.inner(config, corpus, outer, classes) if splits.chooses(config, swept) else []
@@ -167,6 +168,28 @@ def assemble(config: Any, given: Rows) -> Study:
         check_speakers("corpus", corpus)
         check_speakers(f"source {config.source}", source)
     return study
+
+
+def _check_features(corpus: FeatureTable) -> None:
+    """Raises UserError for features that a study cannot work with, or that are none."""
+    names_D = np.array(corpus.names_D)
+    if len(names_D) < 2:
+        raise UserError(f"config.corpus: its one feature is {names_D[0]}; a study needs 2 or more")
+    taken = [name for name in corpus.names_D if name in synthesis.PROVENANCE]
+    if taken:
+        raise UserError(
+            f"config.corpus: features cannot be called {tables.listed(taken)}, which are columns of the "
+            "synthetic rows; rename them, or leave them out if they are none"
+        )
+    kinds = [corpus.x_UxD[corpus.emotions_U == emotion] for emotion in set(corpus.emotions_U.tolist())]
+    if corpus.extracted and len(corpus.ids_U) >= _ENOUGH:
+        fixed_D = np.all([x_RxD.min(axis=0) == x_RxD.max(axis=0) for x_RxD in kinds], axis=0)
+        telling = names_D[fixed_D & (np.ptp(corpus.x_UxD, axis=0) > 0)].tolist()
+        if telling:
+            raise UserError(
+                f"config.corpus: {tables.listed(telling)} has one value for each emotion, so that it is a "
+                "label and no feature; leave it out of the table"
+            )
 
 
 def _check_source(study: Study) -> None:

@@ -181,7 +181,7 @@ def faulty(root):
     (root / "cut.wav").write_bytes(CLIP.read_bytes()[:20000])
     soundfile.write(root / "silent.wav", 0 * NOISE, 16000)
     soundfile.write(root / "short.wav", NOISE[:800], 16000)
-    soundfile.write(root / "stereo.wav", np.stack([NOISE, NOISE], 1), 16000)
+    soundfile.write(root / "stereo.wav", np.stack([NOISE, -NOISE], 1), 16000)
     (root / "text.wav").write_text("not audio at all")
     (root / "pointer.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
     return {

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from sergan.corpora.clip_table import clip_id, word
+from sergan.corpora.clip_table import clip_id
 from sergan.corpora.recordings import Recording, check_folder, check_ids, log_left_out
+from sergan.corpora.words import word
 from sergan.errors import UserError, line
 
 COLUMNS = ("emotion", "speaker", "session", "table")
@@ -235,7 +236,7 @@ def _values(database: Any, table: str, name: str, root: Path) -> Values:
             raise UserError(
                 f"{root}: {line(clip_id(*clip))} is there twice in the table {table!r}; leave one"
             )
-        values[clip] = word((new if isinstance(new, str) else cell).strip())
+        values[clip] = word(new if isinstance(new, str) else cell)
     return values
 
 

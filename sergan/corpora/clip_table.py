@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from sergan.corpora.audio import frames, header
 from sergan.corpora.recordings import Recording
+from sergan.corpora.words import word
 from sergan.errors import UserError
 
 COLUMNS = ("file", "emotion", "speaker", "session", "start", "end")
@@ -173,11 +173,6 @@ def clip_id(file: str, start: float, end: float | None) -> str:
     if start == 0 and end is None:
         return file
     return f"{file} {start:.12g}-{'end' if end is None else f'{end:.12g}'}"
-
-
-def word(text: str) -> str:
-    """A name in one spelling: an umlaut is one character, however a program wrote it."""
-    return unicodedata.normalize("NFC", text)
 
 
 def seconds(text: str, what: str) -> float | None:

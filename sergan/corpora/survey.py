@@ -79,9 +79,6 @@ def _header(path: Path, found: Survey) -> Any:
     if is_cut(path):
         found.add("unreadable", f"{path}: truncated")
         return None
-    if info.channels != 1:
-        found.add("not mono", f"{path}: {info.channels} channels")
-        return None
     if info.samplerate != RATE:
         found.add(f"resampled to {RATE} Hz", f"{path}: {info.samplerate} Hz")
     return info
@@ -94,7 +91,8 @@ def _decode(sound: Sequence[Recording], found: Survey, progress: Callable[[int, 
         try:
             x_T = read_audio(recording.path, start=recording.start, end=recording.end)
         except UserError as error:
-            found.add("silent" if str(error).endswith("silent") else "unreadable", str(error))
+            kinds = {"silent": "silent", "mono": "not mono"}
+            found.add(kinds.get(str(error).split()[-1], "unreadable"), str(error))
         else:
             first = copies.setdefault(hashlib.sha256(x_T.tobytes()).hexdigest(), recording.id)
             if first != recording.id:

@@ -12,6 +12,7 @@ import pandas as pd
 from etils import epath
 
 from sergan import parquet
+from sergan.corpora.words import word
 from sergan.errors import UserError, line
 
 ENDINGS = (".npz", ".csv", ".parquet")
@@ -286,9 +287,9 @@ def _read_npz(path: epath.Path) -> FeatureTable:
         raise UserError(f"{path}: not a feature table, its arrays have other dimensions")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
         x_UxD = x_UxD.astype(np.float32)
-    ids, speakers, emotions, names, extractor = (words[name] for name in _NPZ[1:])
-    names_D = tuple(names.tolist())
-    return FeatureTable(x_UxD, ids, speakers, emotions, names_D, str(extractor), words.get("sessions_U"))
+    spelt = {n: _spelt(words[n]) for n in ("speakers_U", "emotions_U", "sessions_U") if n in words}
+    names_D, extractor = tuple(words["names_D"].tolist()), str(words["extractor"])
+    return FeatureTable(x_UxD, words["ids_U"], names_D=names_D, extractor=extractor, **spelt)
 
 
 def _words(array: np.ndarray) -> np.ndarray:
@@ -298,6 +299,11 @@ def _words(array: np.ndarray) -> np.ndarray:
     words = array.astype(str)
     "".join(words.ravel().tolist()).encode().decode()  # NumPy lets pass what is no character
     return words
+
+
+def _spelt(words_U: np.ndarray) -> np.ndarray:
+    """Speakers, emotions or sessions, each in one spelling."""
+    return np.array([word(text) for text in words_U.tolist()], dtype=str)
 
 
 def _frame(table: FeatureTable) -> pd.DataFrame:
@@ -352,6 +358,8 @@ def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     try:
         with path.open("rb") as file:
             frame = parquet.read(file)
+        if any(frame.index.names):
+            frame = frame.reset_index()
     except Exception as error:  # whatever the library meets in a file that is damaged
         raise UserError(f"{path}: damaged, or not a Parquet file ({line(error)})") from error
     _check_header([str(name) for name in frame.columns], path, own)
@@ -381,6 +389,7 @@ def _from_frame(frame: pd.DataFrame, path: epath.Path, own: Mapping[str, str]) -
     names = [name for name in frame.columns if name not in own.values()]
     words = [str(name) for name in names if frame[name].dtype.kind not in "fiu"]
     if words:
+        _check_cells(frame, words, path, own)
         raise UserError(
             f"{path}: columns that are not numbers: {listed(words)}; "
             "every column but id, speaker, emotion, session and extractor is a feature"
@@ -388,9 +397,22 @@ def _from_frame(frame: pd.DataFrame, path: epath.Path, own: Mapping[str, str]) -
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
         x_UxD = frame[names].to_numpy(dtype=np.float32)
     ids, speakers, emotions, sessions, extractors = (_strings(frame, own[key]) for key in _LABELS)
+    speakers, emotions, sessions = map(_spelt, (speakers, emotions, sessions))
     extractor = str(extractors[0]) if len(set(extractors.tolist())) == 1 else ""
     sessions_U = sessions if own["session"] in frame else None
     return FeatureTable(x_UxD, ids, speakers, emotions, tuple(map(str, names)), extractor, sessions_U)
+
+
+def _check_cells(frame: pd.DataFrame, names: list[str], path: epath.Path, own: Mapping[str, str]) -> None:
+    """Raises UserError for a column of which most cells are numbers, naming the first that is none."""
+    for name in names:
+        wrong_U = pd.to_numeric(frame[name], errors="coerce").isna().to_numpy()
+        if 0 < wrong_U.mean() < 0.5:
+            row = int(np.argmax(wrong_U))
+            raise UserError(
+                f"{path}: {int(wrong_U.sum())} cells of column {name!r} are no numbers, first "
+                f"{str(frame[name].iloc[row])!r} in row {str(frame[own['id']].iloc[row])!r}"
+            )
 
 
 def _strings(frame: pd.DataFrame, name: str) -> np.ndarray:

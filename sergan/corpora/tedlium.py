@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sergan.corpora import published
-from sergan.corpora.audio import seconds
+from sergan.corpora.audio import ROUNDING, seconds
 from sergan.corpora.recordings import Recording, check_folder, log_left_out, read_text
 from sergan.errors import UserError
 
@@ -15,7 +15,6 @@ FOLDERS = "TEDLIUM_release*"  # TEDLIUM_release1, TEDLIUM_release2, TEDLIUM_rele
 SEGMENTS = {"train": 92973, "dev": 507}  # of release 2; of test, both 1155 and 1157 are reported
 TALKS = {"train": 1495, "dev": 8, "test": 11}  # of release 2
 IGNORED = "ignore_time_segment_in_scoring"
-ROUNDING = 0.01  # s; times are in centiseconds, so a segment may end that much after its file
 
 _TIME = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 

@@ -90,9 +90,10 @@ def test_truncated(tmp_path, ending, kept):
     assert "truncated" in refusal(path)
 
 
-def test_a_wav_that_was_streamed_has_no_size_and_is_read(tmp_path):
+@pytest.mark.parametrize("size", [b"\xff\xff\xff\xff", b"\x24\xf0\xff\x7f"])  # as ffmpeg and sox write it
+def test_a_wav_that_was_streamed_has_no_size_and_is_read(tmp_path, size):
     content = bytearray(CLIP.read_bytes())
-    content[4:8] = b"\xff" * 4
+    content[4:8] = size
     (tmp_path / "x.wav").write_bytes(content)
     np.testing.assert_array_equal(read_audio(tmp_path / "x.wav"), read_audio(CLIP))
 
@@ -128,7 +129,17 @@ def test_the_shortest_is_read(tmp_path):
 
 def test_stereo(tmp_path):
     soundfile.write(tmp_path / "x.wav", np.stack([NOISE, NOISE], axis=1), 16000)
-    assert re.search("2 channels.*mono", refusal(tmp_path / "x.wav"))
+    soundfile.write(tmp_path / "mono.wav", NOISE, 16000)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav"), read_audio(tmp_path / "mono.wav"))
+    other = NOISE.copy()
+    other[-1] += 0.01
+    soundfile.write(tmp_path / "x.wav", np.stack([NOISE, other], axis=1), 16000)
+    assert re.search("2 channels that differ.*mono", refusal(tmp_path / "x.wav"))
+
+
+def test_numbers_of_16_bit_in_a_file_of_floats(tmp_path):
+    soundfile.write(tmp_path / "x.wav", NOISE * 32768, 16000, subtype="FLOAT")
+    assert re.search(r"samples up to 1\d{4}; scale them", refusal(tmp_path / "x.wav"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -178,7 +189,7 @@ def test_a_segment_is_resampled(tmp_path):
 @pytest.mark.parametrize(
     "start, end, message",
     [
-        (0.5, 1.01, r"x\.wav from 0\.5 to 1\.01 s: the segment ends after the file, which is 1 s long"),
+        (0.5, 1.02, r"x\.wav from 0\.5 to 1\.02 s: the segment ends after the file, which is 1 s long"),
         (1.5, None, r"x\.wav from 1\.5 s: the segment ends after the file"),
         (0.5, 0.5, "from 0.5 to 0.5 s: no segment; it must start at 0 s or later and end after its start"),
         (0.5, 0.2, "no segment"),
@@ -195,6 +206,12 @@ def test_segments_are_refused_by_name(tmp_path, start, end, message):
     soundfile.write(tmp_path / "x.wav", samples, 16000)
     with pytest.raises(UserError, match=message):
         read_audio(tmp_path / "x.wav", start=start, end=end)
+
+
+def test_a_segment_may_end_after_its_file_by_the_rounding_of_its_times(tmp_path):
+    soundfile.write(tmp_path / "x.wav", NOISE, 16000)
+    x_T = read_audio(tmp_path / "x.wav", start=0.5, end=1.01)
+    np.testing.assert_array_equal(x_T, read_audio(tmp_path / "x.wav", start=0.5))
 
 
 def test_sph_that_is_none(tmp_path):

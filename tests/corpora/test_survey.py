@@ -22,7 +22,7 @@ def recordings(tmp_path):
     for name, samples, rate in (
         ("silent", 0 * NOISE, 16000),
         ("short", NOISE[:800], 16000),
-        ("stereo", np.stack([NOISE, NOISE], axis=1), 16000),
+        ("stereo", np.stack([NOISE, -NOISE], axis=1), 16000),
         ("fast", NOISE, 48000),
     ):
         soundfile.write(tmp_path / f"{name}.wav", samples, rate)
@@ -52,7 +52,7 @@ def test_every_problem_has_its_kind_and_first_offender(recordings):
     assert "fast.wav: 48000 Hz" in found.problems["resampled to 16000 Hz"][0]
     assert {m.split(": ")[1] for m in found.problems["unreadable"]} == {"empty, not audio", "truncated"}
     length = soundfile.info(recordings[0].path).duration
-    np.testing.assert_allclose(found.seconds_U, [length, length, 1.0, 1 / 3, 0.5])
+    np.testing.assert_allclose(found.seconds_U, [length, length, 1.0, 1.0, 1 / 3, 0.5])
 
 
 def test_of_much_audio_the_headers_alone_are_read(recordings, monkeypatch):
@@ -60,11 +60,11 @@ def test_of_much_audio_the_headers_alone_are_read(recordings, monkeypatch):
     monkeypatch.setattr(survey, "read_audio", None)
     found = survey.survey(recordings)
     assert not found.decoded and "silent" not in found.problems and "copies" not in found.problems
-    assert len(found.seconds_U) == 5
+    assert len(found.seconds_U) == 6
 
 
 def test_progress_and_no_recordings(recordings):
     calls = []
     survey.survey(recordings, lambda done, total: calls.append((done, total)))
-    assert calls == [(i, 5) for i in range(1, 6)]
+    assert calls == [(i, 6) for i in range(1, 7)]
     assert survey.survey([]).problems == {} and not len(survey.survey([]).seconds_U)

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable, check, check_columns, read, write
+from sergan.corpora.words import word
 from sergan.errors import UserError
 from tests.fuzzing import damaged, fuzzed
 
@@ -26,9 +27,8 @@ TABLE = FeatureTable(
     names_D=("F0_mean", "loudness"),
     extractor="IS10 opensmile 2.6.0",
 )
-words = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=8).filter(
-    str.strip
-)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=8).map(word)
+words = words.filter(bool)
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
@@ -164,6 +164,21 @@ def test_columns_have_the_owners_names(tmp_path):
             read(tmp_path / f"t{ending}", columns | {"emotion": "mood"})
 
 
+@pytest.mark.parametrize("ending", tables.ENDINGS)
+def test_words_have_one_spelling(tmp_path, ending):
+    odd = replace(
+        TABLE,
+        speakers_U=arrays(["a ", " a", "Ju\u0308rgen"]),
+        emotions_U=arrays(["anger", "anger ", "A\u0308rger"]),
+        sessions_U=arrays(["1", "1 ", " "]),
+    )
+    write(odd, tmp_path / f"t{ending}")
+    table = read(tmp_path / f"t{ending}")
+    assert table.speakers_U.tolist() == ["a", "a", "J\u00fcrgen"]
+    assert table.emotions_U.tolist() == ["anger", "anger", "\u00c4rger"]
+    assert table.sessions_U.tolist() == ["1", "1", ""]
+
+
 def test_sessions_follow_their_rows():
     table = replace(TABLE, sessions_U=arrays(["x", "y", "z"]))
     assert table.select([2, 0]).sessions_U.tolist() == ["z", "x"]
@@ -175,6 +190,10 @@ def test_sessions_follow_their_rows():
     "text, message",
     [
         ("id,speaker,f0,text,more\n1,a,2,hello,x\n", "not numbers: text, more"),
+        (
+            "id,speaker,f0\n1,a,2\n2,a,null\n3,b,1\n",
+            "1 cells of column 'f0' are no numbers, first 'null' in row '2",
+        ),
         ("id,speaker,f0\n1,a,\n", r"'1', feature 'f0'"),
         ("id,speaker,f0\n1,a,NaN\n", r"'1', feature 'f0'"),
         ("id,speaker,f0\n1,a,inf\n", r"'1', feature 'f0'"),
@@ -210,6 +229,8 @@ def test_parquet_of_others(tmp_path):
     frame.to_parquet(path)
     assert read(path).ids_U.tolist() == ["1", "2"]
     assert read(path).emotions_U.tolist() == ["fear", ""]
+    frame.set_index("id").to_parquet(path)
+    assert read(path).ids_U.tolist() == ["1", "2"] and read(path).names_D == ("f",)
     frame.assign(flag=[True, False]).to_parquet(path)
     with pytest.raises(UserError, match="not numbers: flag"):
         read(path)

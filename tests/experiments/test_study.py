@@ -313,7 +313,7 @@ def test_faulty_audio_is_named_before_anything_is_extracted(config, clips):
     wavs = sorted((clips / "wav").glob("*.wav"))
     x, rate = soundfile.read(wavs[0])
     wavs[0].write_bytes(wavs[0].read_bytes()[:2000])
-    soundfile.write(wavs[1], np.stack([x, x], axis=1), rate)
+    soundfile.write(wavs[1], np.stack([x, -x], axis=1), rate)
     soundfile.write(wavs[2], 0 * x, rate)
     soundfile.write(wavs[3], x[: rate // 20], rate)
     wavs[4].write_text("not audio")
@@ -547,6 +547,17 @@ def test_one_feature_is_refused(config, tmp_path, toy):
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
     refused(config, "config.corpus: its one feature is f0; a study needs 2 or more")
+
+
+def test_columns_that_are_no_features_are_refused(config, tmp_path, toy):
+    config.corpus.table = config.source = str(tmp_path / "mine.csv")
+    config.corpus.classes = ()
+    tables.write(replace(toy, names_D=("fold", *toy.names_D[1:])), tmp_path / "mine.csv")
+    refused(config, "features cannot be called fold, which are columns of the synthetic rows; rename them")
+    x_UxD = toy.x_UxD.copy()
+    x_UxD[:, 1] = np.unique(toy.emotions_U, return_inverse=True)[1]
+    tables.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
+    refused(config, f"{toy.names_D[1]} has one value for each emotion, so that it is a label and no feature")
 
 
 def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
