@@ -13,7 +13,6 @@ from sergan.corpora.recordings import Recording
 from sergan.corpora.survey import MOST, survey
 from sergan.corpora.tables import FeatureTable, listed
 from sergan.errors import UserError
-from sergan.features import Outlook
 
 _SPEAKERS = 100  # of the table of counts
 _FEW = 10  # rows of a class
@@ -28,25 +27,21 @@ def inspect(config: Any) -> str:
     Raises:
       UserError: whatever the user can mend.
     """
-    outlook = _outlook(config)
+    speech.check_config(config)
+    outlook = speech.outlook(config)
     everything, own = speech.corpora(config, outlook)
     lines = [counts(own), ""]
     try:
         corpus = classes.labelled(config, own)
         lines = [counts(corpus), "", *_left_out(own, corpus), *_sessions(corpus)]
         lines += heard("corpus", outlook.found, _faults(corpus))
-        elsewhere = _outlook(config)
+        elsewhere = speech.outlook(config)
         source = speech.source(config, everything, own, elsewhere)
         lines += heard("source", elsewhere.found, {}) if elsewhere.found else []
         return "\n".join([*lines, "", *_plan(study.assemble(config, Rows(corpus, source)))])
     except UserError:
         print("\n".join(lines), flush=True)
         raise
-
-
-def _outlook(config: Any) -> Outlook:
-    settings = speech.extraction(config)
-    return Outlook(settings.set_name, settings.cache, settings.store)
 
 
 def counts(corpus: FeatureTable) -> str:

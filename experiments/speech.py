@@ -1,20 +1,20 @@
 """The rows of a study: read or extracted as its config asks, kept in the run folder, read from there."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
 
-from experiments import classes, points, splits
+from experiments import classes, points
 from experiments.checks import check
 from sergan import inputs, mapping
-from sergan.corpora import CORPORA, tables
+from sergan.corpora import CORPORA, clip_table, tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
-from sergan.features import Extraction
+from sergan.features import Extraction, Outlook
 
 _CORPUS, _SOURCE, _UNUSED = "features.parquet", "source.parquet", "unused.parquet"  # of a run folder
 
@@ -31,7 +31,7 @@ def read(config: Any, settings: Extraction) -> Rows:
     """All rows that `config` names.
 
     Raises:
-      UserError: whatever the user can mend, before anything is extracted.
+      UserError: whatever is wrong with the rows.
     """
     everything, own = corpora(config, settings)
     corpus = classes.labelled(config, own)
@@ -43,8 +43,18 @@ def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTab
     """(all rows of the corpora, those of the part that is wanted) as `config` names them, with all emotions.
 
     Raises:
-      UserError: whatever the user can mend, before anything is extracted.
+      UserError: whatever is wrong with the rows.
     """
+    everything = _corpus(config, "corpus", settings)
+    own = _part(config, everything)
+    if config.protocol == "across":
+        target = _corpus(config, "target", settings)
+        everything, own = tables.join(everything, target), tables.join(own, target)
+    return everything, own
+
+
+def check_config(config: Any) -> None:
+    """Says which points of the sweep are merged, and raises UserError for whatever the config alone shows."""
     swept = points.resolve(config)
     if len(swept) < len(config.sweep):
         merged = len(config.sweep) - len(swept)
@@ -54,13 +64,6 @@ def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTab
     for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):
         inputs.check_corpus(config[key].name, config[key].root, config[key].table, key)
     inputs.check_source(config.source)
-    foresee = None if config.protocol == "across" else partial(_foresee, config)
-    everything = _corpus(config, "corpus", replace(settings, check=foresee))
-    own = _part(config, everything)
-    if config.protocol == "across":
-        target = _corpus(config, "target", settings)
-        everything, own = tables.join(everything, target), tables.join(own, target)
-    return everything, own
 
 
 def source(config: Any, everything: FeatureTable, own: FeatureTable, settings: Extraction) -> FeatureTable:
@@ -87,6 +90,24 @@ def extraction(config: Any, progress: Any = None) -> Extraction:
     return Extraction(spec.set, spec.cache, spec.get("store", ""), spec.workers, progress)
 
 
+def outlook(config: Any) -> Outlook:
+    """As `extraction`, for labels without values."""
+    settings = extraction(config)
+    return Outlook(settings.set_name, settings.cache, settings.store)
+
+
+def is_audio(config: Any) -> bool:
+    """Whether rows are to be extracted: a folder of audio, a stock set or a table of clips is named."""
+    specs = (config.corpus, config.target) if config.protocol == "across" else (config.corpus,)
+    named = [(spec.root or spec.table, mapping.parse(spec.columns, "columns")) for spec in specs]
+    return any(_is_audio(name, columns) for name, columns in [*named, (config.source, {})])
+
+
+def _is_audio(name: str, columns: Mapping[str, str]) -> bool:
+    table = name.lower().endswith(tables.ENDINGS)
+    return name not in ("", "speech", "corpus") and (not table or clip_table.is_one(name, columns))
+
+
 def keep(rows: Rows, run: epath.Path) -> None:
     """Writes the rows into the run folder."""
     if rows.unused is not None and len(rows.unused.ids_U):
@@ -108,13 +129,6 @@ def restore(run: epath.Path) -> Rows:
     """
     unused = run / _UNUSED
     return Rows(_kept(run / _CORPUS), _kept(run / _SOURCE), _kept(unused) if unused.exists() else None)
-
-
-def _foresee(config: Any, labels: FeatureTable) -> None:
-    """Raises UserError for a corpus whose labels alone show that no folds can be made of it."""
-    corpus = classes.labelled(config, _part(config, _renamed(config, "corpus", labels)))
-    if config.protocol != "speaker_text":  # which asks for the source, too
-        splits.outer(config, corpus, corpus, classes.of_study(config, corpus))
 
 
 def _corpus(config: Any, key: str, settings: Extraction) -> FeatureTable:

@@ -1,5 +1,8 @@
 """A config with everything that follows from it before any work: rows, folds, networks, members."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,10 +128,27 @@ class Study:
 def prepare(config: Any, progress: Any = None) -> Study:
     """Everything before work: reads or extracts the rows, makes folds and members, and checks all of it.
 
+    What can be told from labels alone is told before anything is extracted.
+
     Raises:
       UserError: whatever the user can mend, before anything is trained or written.
     """
+    speech.check_config(config)
+    if speech.is_audio(config):
+        with _quiet():
+            assemble(config, speech.read(config, speech.outlook(config)))
     return assemble(config, speech.read(config, speech.extraction(config, progress)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings, of what is to be read once more."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def restore(config: Any, run: epath.Path) -> Study:

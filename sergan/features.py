@@ -76,8 +76,7 @@ class Extraction:
 
     `set_name` is given in any case. `cache`, `workers` and `progress` are those of `extract`. In the folder
     `store` recordings are kept as prepared sets before anything is extracted; '': they are read from their
-    own files, and stock sets are in `STORE`. `check` is called with the labels of recordings, without values,
-    before any of them is read.
+    own files, and stock sets are in `STORE`.
 
     Raises:
       UserError: there is no such set.
@@ -88,15 +87,12 @@ class Extraction:
     store: str | Path = ""
     workers: int = 0
     progress: Progress | None = None
-    check: Callable[[FeatureTable], None] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "set_name", feature_set(self.set_name))
 
     def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """Rows of recordings, kept in the store as the set `name`; raises UserError as `extract` does."""
-        if self.check is not None:
-            self.check(self.labels(recordings))
         if not self.store:
             return extract(recordings, self.set_name, self.cache, self.workers, self.progress, skip)
         return self._clips(prepared.prepare(name, recordings, self.store, self.progress, skip))
@@ -108,7 +104,7 @@ class Extraction:
     def labels(self, clips: Sequence[Recording] | Sequence[Entry]) -> FeatureTable:
         """The rows that there would be, with NaN for values."""
         width = len(_extractor(self.set_name).names_D)
-        return _table(np.full((len(clips), width), np.nan, np.float32), clips, self.set_name)
+        return _table(np.broadcast_to(np.float32(np.nan), (len(clips), width)), clips, self.set_name)
 
     def _clips(self, clips: Clips) -> FeatureTable:
         return extract_prepared(clips, self.set_name, self.cache, self.workers, self.progress)

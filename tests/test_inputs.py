@@ -233,20 +233,6 @@ def test_parts_of_a_clip_have_rows_of_their_own(extraction, tmp_path):
     assert (table.x_UxD[0] != table.x_UxD[1]).any()
 
 
-def test_labels_are_looked_at_before_anything_is_extracted(extraction, tmp_path, monkeypatch):
-    seen = []
-
-    def check(labels):
-        seen.append(labels)
-        raise UserError("not these")
-
-    monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
-    checked = replace(extraction, cache=tmp_path / "other", check=check)
-    with pytest.raises(UserError, match="not these"):
-        corpus_table("any", "", str(clips(tmp_path)[0]), checked)
-    assert len(seen[0].ids_U) == 20 and not seen[0].extracted and not (tmp_path / "other").exists()
-
-
 def test_an_outlook_has_labels_and_no_values(extraction, tmp_path, monkeypatch):
     monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
     outlook = Outlook("IS10", tmp_path / "other")

@@ -310,6 +310,7 @@ def test_clips_from_disk_make_the_same_study_as_the_embedded_rows(config, clips)
 
 def test_faulty_audio_is_named_before_anything_is_extracted(config, clips):
     config.corpus.root = str(clips)
+    config.normalisations = ("train",)  # some of the speakers have one clip
     wavs = sorted((clips / "wav").glob("*.wav"))
     x, rate = soundfile.read(wavs[0])
     wavs[0].write_bytes(wavs[0].read_bytes()[:2000])
@@ -653,6 +654,24 @@ def test_a_source_that_is_not_there_is_named_before_the_corpus_is_extracted(conf
     }.items():
         config.source = source
         refused(config, message)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"training.save_every": 3}, "config.training.save_every comes to 3 steps"),
+        ({"amount": 1e-9}, "config.amount=1e-09 needs 0 synthetic rows per class"),
+        ({"protocol": "across", "target.name": "ravdess", "target.root": "/typo"}, "/typo: no such folder"),
+        ({"protocol": "speaker_text", "choice.speakers": 0, "source": "corpus"}, "has the corpus's speakers"),
+    ],
+)
+def test_what_labels_show_is_told_before_the_corpus_is_extracted(config, clips, monkeypatch, change, match):
+    monkeypatch.setattr("sergan.features.extract", None)
+    config.corpus.root = str(clips)
+    for key, value in change.items():
+        part, _, name = key.rpartition(".")
+        (config[part] if part else config)[name] = value
+    refused(config, match)
 
 
 def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):
