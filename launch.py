@@ -13,7 +13,6 @@ import sys
 import traceback
 
 from absl import flags
-from etils import epath
 from ml_collections import config_flags
 
 from experiments import command_line, config_file, hosts, run
@@ -37,16 +36,17 @@ def dispatch(command: str) -> str:
         overrides = command_line.overrides(flags.FLAGS["config"], SWEEP.value)
         if MODE.value == "inspect":
             return run.inspect(CONFIG.value)
-        workdir = epath.Path(WORKDIR.value or command_line.default_workdir(flags.FLAGS["config"], overrides))
+        workdir = WORKDIR.value or command_line.default_workdir(flags.FLAGS["config"], overrides)
         hosts.join(HOSTS.value)
-        return run.run(CONFIG.value, overrides, command, workdir, PROFILE.value)
+        return run.run(CONFIG.value, overrides, command, command_line.place(workdir), PROFILE.value)
     if not WORKDIR.value:
         raise UserError(f"--mode={MODE.value} needs the run folder, --workdir=RUN")
     if MODE.value == "report":
         return run.report(WORKDIR.value, OUT.value)
     if not OUT.value:
         raise UserError("--mode=synthesize needs --out=FILE.parquet (or .csv, .npz, a new folder)")
-    return run.synthesize(epath.Path(WORKDIR.value), epath.Path(OUT.value), PER_CLASS.value, SOURCE.value)
+    workdir, out = command_line.place(WORKDIR.value), command_line.place(OUT.value)
+    return run.synthesize(workdir, out, PER_CLASS.value, SOURCE.value)
 
 
 def main(argv: list[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from etils import epath
 from ml_collections import config_flags
 
+from sergan.corpora.prepared import PREFIX
 from sergan.errors import UserError
 
 _MODES = {  # that look at a flag; all look at the others
@@ -39,8 +40,8 @@ def check_flags(given: Any, rest: list[str]) -> None:
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:
     """What the command line changes in the config of the flag --config; points of --sweep are put into it.
 
-    A table of one's own in place of EMO-DB is named after its file, unless a name is given: what is known of
-    EMO-DB does not hold for it.
+    A table of one's own or a stock set in place of EMO-DB is named after itself, unless a name is given: what
+    is known of EMO-DB does not hold for it.
 
     Raises:
       UserError: there is no config, `sweep` is no grid, the config has no sweep of its own, or its kind is to
@@ -62,14 +63,22 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
             "--config.arms"
         )
     corpus = flag.value.corpus
-    if found.get("corpus.table") and "corpus.name" not in found and corpus.name == EMBEDDED:
-        corpus.name = Path(corpus.table).stem
+    if "corpus.name" not in found and corpus.name == EMBEDDED:
+        if found.get("corpus.table"):
+            corpus.name = Path(corpus.table).stem
+        elif corpus.root.startswith(PREFIX):
+            corpus.name = re.split("[/:]", corpus.root.removeprefix(PREFIX))[0]
     if sweep and "sweep" not in flag.value:
         raise UserError(f"--sweep={sweep[:80]}: a study on {flag.value.kind} has no CycleGANs to sweep")
     if sweep:
         flag.value.sweep = tuple(points.asked(sweep, config_flags.get_config_filename(flag)))
         found["sweep"] = sweep
     return found
+
+
+def place(name: epath.PathLike) -> epath.Path:
+    """A folder or file of a flag; the shell leaves a ~ after = as it is."""
+    return epath.Path(name).expanduser()
 
 
 def default_workdir(flag: Any, overrides: dict[str, Any]) -> epath.Path:

@@ -4,6 +4,7 @@ python -m experiments.keep experiments/emodb/results runs/emodb_study runs/emodb
 """
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +27,35 @@ RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started
 
 
 def keep(run: Path, out: Path) -> str:
-    """Copies a run folder's tables and figures into `out`; returns the README's rows of it.
+    """Copies a run folder's tables and figures to `out`, in place of an earlier run's; returns the README's
+    rows of it.
 
     Of recordings of EMO-DB beside.csv has the papers' tables with ours.
     """
     table = rows(writers.read_frame(run / "results.csv", ("arm", "classifier", "normalisation")))
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.iterdir():  # of an earlier run
-        if old.suffix in (".csv", ".png", ".json"):
-            old.unlink()
+    made = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
     names = [run / name for name in TABLES if (run / name).exists() and _has_lines(run / name)]
     found = Run(run)
     figures = (*FIGURES, *(OF_RECORDINGS if found.kind == "recordings" else ()))
     names += [path for pattern in figures for path in sorted((run / "figures").glob(pattern))]
     for path in names:
-        (out / path.name).write_bytes(path.read_bytes())
+        (made / path.name).write_bytes(path.read_bytes())
     record = writers.read_json(run / "config.json")
     kept = {name: record.get(name) for name in RECORD} | {"protocol": found.protocol}
     kept["overrides"] = {key: _placeless(value) for key, value in (kept["overrides"] or {}).items()}
-    writers.write_json(out / "run.json", kept)
+    writers.write_json(made / "run.json", kept)
     if (run / "quality.csv").exists():
         quality = pd.read_csv(run / "quality.csv").drop(columns=["fold", "seed"])
         means = quality.groupby(["normalisation", "arm", "point"], sort=False).mean(numeric_only=True)
-        means.round(5).reset_index().to_csv(out / "quality.csv", index=False)
+        means.round(5).reset_index().to_csv(made / "quality.csv", index=False)
     if len(papers := pham.beside(found)):
-        papers.round(2).to_csv(out / "beside.csv", index=False)
+        papers.round(2).to_csv(made / "beside.csv", index=False)
+    if out.exists():
+        out.rename(made / "earlier")
+    made.rename(out)
+    shutil.rmtree(out / "earlier", ignore_errors=True)
     return table
 
 

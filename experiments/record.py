@@ -1,5 +1,6 @@
 """What a run folder says of itself in config.json: of which config, command, code and machine it is."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -13,6 +14,7 @@ from etils import epath
 
 from experiments import config_file, hosts, lock, storage
 from sergan import shapes
+from sergan.corpora.tables import ENDINGS
 from sergan.errors import UserError
 from sergan.run_folder import read_record
 
@@ -40,6 +42,7 @@ def record_of(
         "devices": [],
         "commit": commit(),
         "continued_at": [],  # other commits that went on with the run
+        "inputs": _digests(values),
         "members_per_group": 0,
         "started": None,
         "ended": None,
@@ -61,7 +64,23 @@ def record_of(
             f"{workdir}: made with another config ({', '.join(different[:5])} differ); "
             "name another folder with --workdir, or leave --workdir away"
         )
+    changed = [name for name, digest in new["inputs"].items() if record["inputs"].get(name, digest) != digest]
+    if changed:
+        raise UserError(
+            f"{changed[0]}: has changed since {workdir} was begun with it; name another folder with "
+            "--workdir, or delete that one"
+        )
     return record
+
+
+def _digests(config: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of each table that a config names and that is there."""
+    named = [config.get(key, {}).get("table", "") for key in ("corpus", "target")] + [
+        config.get("source", "")
+    ]
+    paths = {name: Path(name).expanduser() for name in named if name.lower().endswith(ENDINGS)}
+    found = {name: path for name, path in paths.items() if path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
 
 
 def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:

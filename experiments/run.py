@@ -157,13 +157,14 @@ def report(names: str, out: str) -> str:
     """
     from sergan import report
 
-    workdirs = [epath.Path(name) for name in ([names] if epath.Path(names).exists() else names.split(","))]
+    alone = epath.Path(names).expanduser().exists()
+    workdirs = [epath.Path(name).expanduser() for name in ([names] if alone else names.split(","))]
     several = len(workdirs) > 1
     if out and not several:
         raise UserError(f"--out={out}: is for several run folders; the report of one is written into it")
     for workdir in workdirs:
         open_run(workdir)
-    place = epath.Path(out or workdirs[0])
+    place = epath.Path(out or workdirs[0]).expanduser()
     with storage.faults(place):
         page = report.compare(workdirs, place) if several else report.write(place)
     return str(page)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
+import tempfile
 import threading
 import tokenize
 from collections import Counter
@@ -156,6 +157,8 @@ def extract(
     count = Counter(files)  # clips with the same content share a file
     rows = {file: _cached(file, (width,)) for file in count}
     pairs = [pair for pair in zip(files, recordings, strict=True) if rows[pair[0]] is None]
+    if pairs:
+        _try(cache)
     faulty = _check_audio(pairs, len(recordings), skip)
     kept = [i for i, file in enumerate(files) if file not in faulty]
     recordings, files = [recordings[i] for i in kept], [files[i] for i in kept]
@@ -203,6 +206,8 @@ def extract_prepared(
             new[file] = block
         else:
             x_UxD[block.start : block.stop] = rows_BxD
+    if new:
+        _try(cache)
     done = len(entries) - sum(map(len, new.values()))
     _tell(progress, done, len(entries))
     indices = [i for block in new.values() for i in block]
@@ -221,6 +226,14 @@ def _file(cache: str | Path, set_name: str, digest: str) -> Path:
     """Where rows of a set are kept."""
     place = Path(cache).expanduser() / _extractor(set_name).name.replace(" ", "-")
     return place / digest[:2] / f"{digest}.npy"
+
+
+def _try(cache: str | Path) -> None:
+    """Raises OSError for a cache that rows cannot be kept in, before hours are spent on them."""
+    place = Path(cache).expanduser()
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=place):
+        pass
 
 
 def _check_row(row_D: np.ndarray, set_name: str, where: object) -> None:

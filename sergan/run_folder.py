@@ -38,6 +38,7 @@ _RECORD = {
     "devices?": list,
     "commit?": str,
     "continued_at?": list,
+    "inputs?": {"*": str},
     "members_per_group?": int,
     "started?": (str, type(None)),
     "ended?": (str, type(None)),

@@ -141,6 +141,13 @@ def test_progress_counts_clips_with_the_same_content(tmp_path):
     assert calls == [(0, 3), (3, 3)]
 
 
+def test_a_cache_that_cannot_be_written_to_is_found_before_any_clip_is_read(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setattr("sergan.corpora.audio._decode", None)
+    with pytest.raises(FileExistsError):
+        extract(emodb.read(ROOT), "IS10", tmp_path / "cache")
+
+
 def test_cache_layout(cache):
     assert len(kept(cache)) >= 20  # other tests may have had clips of their own
     for path in kept(cache):
@@ -201,7 +208,7 @@ def test_faulty_audio_is_named_before_anything_is_extracted(tmp_path, no_extract
         recordings = [Recording("good", root / "good.wav", "s"), Recording("bad", root / name, "s")]
         with pytest.raises(UserError, match=f"^{root / name}: .*{reason}"):
             extract(recordings, "IS10", place)
-    assert not place.exists()
+    assert not kept(place)
 
 
 def test_the_first_five_faulty_files_are_named(tmp_path, no_extraction):

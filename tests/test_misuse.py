@@ -154,6 +154,10 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
             ["--config.target.root=a"],
             "config.target.root=a: is for config.protocol=across, this one",
         ),
+        (
+            ["--config.corpus.root=tfds:crema_d", "--config.corpus.part=scripted"],
+            "config.corpus.part: crema_d has no part scripted",
+        ),
         (["--config.target.name=b"], "config.target.name=b: is for config.protocol=across, this one"),
         (["--sweep="], "--sweep= is empty; give a grid like"),
         (
@@ -166,6 +170,11 @@ def test_a_bad_command_line_is_refused(arguments, message, tmp_path):
     said = refused(DEBUG, *arguments, f"--workdir={tmp_path / 'run'}")
     assert message in said and len(said) < 2100
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_may_be_in_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"{tmp_path}/none: no config.json there" in refused("--mode=report", "--workdir=~/none")
 
 
 def test_inspect_names_a_path_that_no_disk_has():

@@ -345,6 +345,22 @@ def test_a_run_folder_of_an_older_version_has_the_defaults_of_keys_that_it_lacks
         record.record_of(epath.Path(tmp_path), config, {}, "command")
 
 
+def test_a_table_that_has_changed_since_is_not_gone_on_with(config, tmp_path, toy):
+    config.corpus.table = config.source = str(tmp_path / "mine.csv")
+    tables.write(toy, tmp_path / "mine.csv")
+    run = epath.Path(tmp_path / "run")
+    run.mkdir()
+    writers.write_json(run / "config.json", record.record_of(run, config, {}, "command"))
+    record.record_of(run, config, {}, "command")
+    tables.write(replace(toy, emotions_U=toy.emotions_U[::-1]), tmp_path / "mine.csv")
+    with pytest.raises(
+        UserError, match=r"mine\.csv: has changed since .*run was begun with it; name another"
+    ):
+        record.record_of(run, config, {}, "command")
+    (tmp_path / "mine.csv").unlink()  # the run folder has the rows
+    record.record_of(run, config, {}, "command")
+
+
 def test_the_store_is_harmless_and_may_be_missing(config):
     config.features.store = "somewhere"
     assert speech.extraction(config).store == "somewhere" and "features.store" in record.HARMLESS
