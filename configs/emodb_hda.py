@@ -76,7 +76,7 @@ def _debug(config: ml_collections.ConfigDict) -> None:
     config.sound.batch_size = 2
     config.sound.critic_updates = 2
     config.sound.wavegan_steps = config.sound.specgan_steps = 4
-    config.adcrnn.steps = 4
+    config.adcrnn.steps = config.adcrnn.look_every = 4
     config.adcrnn.mask_frames, config.adcrnn.mask_filters = 30, 5
     config.adcrnn.batch_size = 4
     config.training.log_every = config.training.save_every = 2

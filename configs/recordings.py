@@ -67,6 +67,7 @@ def base() -> ml_collections.ConfigDict:
     adcrnn.mask_frames = 0  # of a segment of 300 that trains, at most so many in a row are hidden
     adcrnn.mask_filters = 0  # and so many of its 40 filters
     adcrnn.precision = "float32"
+    adcrnn.look_every = 250  # steps between looks at held-out clips, for the learning curve alone; 0: none
 
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps of a GAN per compiled chunk

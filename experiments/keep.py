@@ -13,7 +13,7 @@ import pandas as pd
 from sergan import comparison, metrics, pham, writers
 from sergan.run_folder import Run
 
-TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv")
+TABLES = ("results.csv", "contrasts.csv", "choices.csv", "inner.csv", "points.csv", "learning.csv")
 FIGURES = (
     "uar.png",
     "difference.png",
@@ -22,7 +22,7 @@ FIGURES = (
     "sweep_*.png",
     "features_*_wdiv.png",
 )
-OF_RECORDINGS = ("confusion_*.png", "clips.png")
+OF_RECORDINGS = ("confusion_*.png", "clips.png", "learning.png")
 RECORD = ("overrides", "commit", "continued_at", "machine", "versions", "started", "ended", "stages")
 
 

@@ -172,6 +172,30 @@ def loss_curves(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
+def learning_curves(learning: pd.DataFrame) -> Figure:
+    """A panel per classifier, a colour per arm: right answers on training segments and held-out clips."""
+    classifiers = list(dict.fromkeys(learning["classifier"]))
+    figure, axes = make_panels(len(classifiers), 2, (5.2, 3.2))
+    looks = looks_of(list(dict.fromkeys(learning["arm"])))
+    for panel, classifier in zip(axes, classifiers, strict=True):
+        own = learning[learning["classifier"] == classifier]
+        for arm, look in looks.items():
+            means = own[own["arm"] == arm].groupby("step")[["accuracy", "held_out"]].mean()
+            held_out = means["held_out"].dropna()
+            panel.plot(means.index, 100 * means["accuracy"], "--", color=look.colour, lw=1)
+            panel.plot(held_out.index, 100 * held_out, "-o", color=look.colour, lw=1.6, markersize=4)
+        panel.set_title(classifier)
+        panel.set_xlabel("training step")
+        panel.set_ylabel("right / %")
+        panel.set_xlim(0, learning["step"].max() * 1.02)
+        panel.grid(color="#e6e6e6")
+    handles = [Line2D([], [], color=k.colour, label=name) for name, k in looks.items()]
+    kinds = (("-", "o", "held-out clips"), ("--", "", "training segments"))
+    handles += [Line2D([], [], color="#555555", ls=ls, marker=m, label=label) for ls, m, label in kinds]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4), frameon=False)
+    return figure
+
+
 def clusters(x_NxD: np.ndarray, emotion_N: np.ndarray, real_N: np.ndarray) -> Figure:
     """PCA of x_NxD and t-SNE of its first 50 components side by side, colours by emotion_N, real_N filled."""
     z_NxP, variance_P = _pca(x_NxD)

@@ -11,7 +11,7 @@ from etils import epath
 
 from sergan import cells, comparison, figures, page, runs, sweep, writers
 from sergan.run_folder import Missing, Run
-from sergan.sections import choices, clips, detail, head, points, quality, results, rows, training
+from sergan.sections import choices, clips, detail, head, learning, points, quality, results, rows, training
 
 _COLUMNS = 2  # keys that differ between runs and still have a column each beside the results
 
@@ -101,6 +101,7 @@ _RECORDINGS: _Sections = {
     "Quality of the made clips": quality.quality,
     "Speakers": detail.speakers,
     "Confusions": detail.confusions,
+    "Training of the networks": learning.learning,
     "Training of the GANs": training.losses,
     "Members that diverged": training.divergence,
     "What was run": _settings,

@@ -192,6 +192,12 @@ class Run:
         return frame.assign(arm="") if frame is not None and "arm" not in frame else frame
 
     @cached_property
+    def learning(self) -> pd.DataFrame | None:
+        """learning.csv: what networks on recordings said in training, and of held-out clips now and then."""
+        values = ("loss", "accuracy", "held_out?")
+        return self._csv("learning.csv", ("classifier", "arm"), ("fold", "seed", "step"), values)
+
+    @cached_property
     def losses(self) -> pd.DataFrame:
         """metrics.jsonl with normalisation, arm and point by line: outer members that did not diverge."""
         frame = pd.DataFrame(writers.read_lines(self.folder / "metrics.jsonl", _LOSS))

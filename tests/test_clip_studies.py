@@ -43,6 +43,21 @@ def run(made_once):
     return made_once("hda", make)
 
 
+def test_learning_curves_end_at_what_was_predicted(run):
+    learning = pd.read_csv(run / "learning.csv")
+    predictions = pd.read_csv(run / "predictions.csv", dtype=WORDS)
+    assert len(learning) == 6 * 2 * 3 and set(learning.step) == {4}  # arms, networks, folds
+    assert np.isfinite(learning[["loss", "accuracy"]].to_numpy()).all()
+    right = (predictions.prediction == predictions.truth).groupby(
+        [predictions.classifier, predictions.arm, predictions.fold, predictions.seed]
+    )
+    keys = ["classifier", "arm", "fold", "seed"]
+    last, all_right = learning.set_index(keys).held_out.sort_index(), right.mean().sort_index()
+    np.testing.assert_allclose(last, all_right, rtol=1e-5)
+    page = (run / "report.html").read_text()
+    assert "Training of the networks" in page and (run / "figures" / "learning.png").exists()
+
+
 def made(run):
     """Lines of all made clips, with their folder."""
     paths = sorted((run / "synthetic").glob("*/*/metadata.csv"))
@@ -288,11 +303,11 @@ def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkey
     resolved, trained = study.prepare(config), []
     fit_predict = adcrnn.fit_predict
 
-    def cut(settings, clips, tasks, told):
+    def cut(settings, clips, tasks, **more):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.extend(task.fold for task in tasks)
-        return fit_predict(settings, clips, tasks, told=told)
+        return fit_predict(settings, clips, tasks, **more)
 
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     whole, place = epath.Path(tmp_path / "whole"), epath.Path(tmp_path / "cut")
@@ -301,7 +316,7 @@ def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         classify.classify(resolved, place)  # before fold 2
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "predictions").iterdir()}
-    assert len(kept) == len(trained) == 2 and not (place / "predictions.csv").exists()
+    assert len(kept) == 2 * len(trained) == 4 and not (place / "predictions.csv").exists()
     monkeypatch.setattr(adcrnn, "fit_predict", fit_predict)
     classify.classify(resolved, place)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -316,8 +331,8 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     def lost(task):
         return Answer(np.zeros(len(task.test_U), int), np.full((len(task.test_U), 7), np.nan))
 
-    def losing(settings, clips, tasks, told):
-        said = fit_predict(settings, clips, tasks, told=told)
+    def losing(settings, clips, tasks, **more):
+        said = fit_predict(settings, clips, tasks, **more)
         return [lost(task) if task.fold == 1 else answer for task, answer in zip(tasks, said, strict=True)]
 
     monkeypatch.setattr(adcrnn, "fit_predict", losing)
@@ -329,7 +344,7 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     (hole,) = writers.read_lines(place / "holes.jsonl")
     assert (hole["arm"], hole["fold"], hole["amount"]) == ("real", 1, 0.0)
     assert hole["reason"] == "tiny adcrnn L_f1 diverged with seed 0; lower config.adcrnn.learning_rate"
-    monkeypatch.setattr(adcrnn, "fit_predict", lambda settings, clips, tasks, told: list(map(lost, tasks)))
+    monkeypatch.setattr(adcrnn, "fit_predict", lambda settings, clips, tasks, **_: list(map(lost, tasks)))
     with pytest.raises(UserError, match="every classifier diverged; begin anew with a lower config"):
         classify.classify(study.prepare(config), epath.Path(tmp_path / "lost"))
     assert not (tmp_path / "lost" / "predictions.csv").exists()

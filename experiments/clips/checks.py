@@ -60,6 +60,8 @@ def check(config: Any) -> None:
     ranges.positive({"seeds": config.seeds})
     ranges.share({f"sound.{name}": sound[name] for name in ("adam_b1", "adam_b2")})
     ranges.share({"adcrnn.dropout": adcrnn.dropout})
+    if adcrnn.center_rate > 1:
+        raise UserError(f"config.adcrnn.center_rate must be at most 1, it is {adcrnn.center_rate}")
     ranges.zero_or_more(
         {
             "balance.factor": config.balance.factor,
@@ -69,6 +71,7 @@ def check(config: Any) -> None:
             "adcrnn.center_rate": adcrnn.center_rate,
             "adcrnn.mask_frames": adcrnn.mask_frames,
             "adcrnn.mask_filters": adcrnn.mask_filters,
+            "adcrnn.look_every": adcrnn.look_every,
             "training.members_per_group": training.members_per_group,
         }
     )
@@ -80,5 +83,5 @@ def check(config: Any) -> None:
         raise UserError(
             f"config.adcrnn.steps={adcrnn.steps} has no divisor from 10 to 50; take a multiple of 10"
         )
-    if config.groups < 2:
+    if config.protocol != "speaker" and config.groups < 2:
         raise UserError(f"config.groups={config.groups}: folds are 2 or more")

@@ -41,12 +41,21 @@ class Job(NamedTuple):
         """Where its predictions are kept."""
         return run / "predictions" / f"{self.name}.parquet"
 
+    def learning(self, run: epath.Path) -> epath.Path:
+        """Where its learning curve is kept."""
+        return run / "predictions" / f"{self.name}.learning.parquet"
+
+    @property
+    def real_and(self) -> str:
+        """The arm as tables have it: made clips train beside real ones."""
+        return self.arm if self.arm == "real" else f"real+{self.arm}"
+
 
 def classify(study: Study, run: epath.Path) -> None:
     """Writes predictions.csv; folds of a classifier, arm and seed are kept as soon as they are done.
 
-    As many folds train together as there are devices, on accelerators all. TensorBoard shows loss and
-    accuracy of every classifier.
+    As many folds train together as there are devices, on accelerators all. TensorBoard and learning.csv have
+    loss and accuracy of every classifier.
 
     Raises:
       UserError: every classifier diverged.
@@ -68,8 +77,8 @@ def classify(study: Study, run: epath.Path) -> None:
     batches = [todo[start : start + count] for todo in left for start in range(0, len(todo), count)]
     with writers.Progress("classifiers", total, done) as progress:
         for jobs in batches:
-            with _Log(run, jobs, progress, done) as log:
-                _classify(study, run, spectrograms, jobs, log.told)
+            with _Log(study, run, jobs, progress, done) as log:
+                _classify(study, run, spectrograms, jobs, log)
             done += each * len(jobs)
         progress(done)
     parts = [writers.read_frame(job.path(run)) for group in groups for job in group]
@@ -77,15 +86,20 @@ def classify(study: Study, run: epath.Path) -> None:
         raise UserError(
             f"{run}: every classifier diverged; begin anew with a lower config.adcrnn.learning_rate"
         )
+    learning = [job.learning(run) for group in groups for job in group]
+    frames = [writers.read_frame(path) for path in learning if path.exists()]
+    writers.write_frame(run / "learning.csv", pd.concat([pd.DataFrame(), *frames]))
     writers.write_frame(run / "predictions.csv", pd.concat(parts))
 
 
 class _Log:
-    """What classifiers that train beside each other say: for the progress bar, and TensorBoard."""
+    """What classifiers that train beside each other say: for the progress bar, TensorBoard, learning.csv."""
 
-    def __init__(self, run: epath.Path, jobs: list[Job], progress: writers.Progress, done: int) -> None:
-        self._run, self._progress, self._done = run, progress, done
-        self._names = {job.fold: job.name for job in jobs}
+    def __init__(
+        self, study: Study, run: epath.Path, jobs: list[Job], progress: writers.Progress, done: int
+    ) -> None:
+        self._study, self._run, self._progress, self._done = study, run, progress, done
+        self._jobs, self._lines = {job.fold: job for job in jobs}, list[dict[str, object]]()
         self._events: dict[str, Events] = {}
         self._steps: dict[str, int] = {}
         self._lock, self._closed = threading.Lock(), False
@@ -99,17 +113,30 @@ class _Log:
             for events in self._events.values():
                 events.close()
 
-    def told(self, task: ClipTask, steps: int, values: dict[str, float]) -> None:
-        """Loss and accuracy of a task after that many steps; from whichever thread."""
-        name = f"{self._names[task.fold]}_classifier_{task.seed}"
+    def told(self, task: ClipTask, steps: int, values: dict[str, float], answer: Answer | None) -> None:
+        """Loss and accuracy of a task after that many steps, and on held-out clips; from whichever thread."""
+        job = self._jobs[task.fold]
+        name = f"{job.name}_classifier_{task.seed}"
+        if answer is not None:
+            right_U = answer.label_R == self._study.label_U[task.test_U]
+            values = values | {"held_out": float(np.mean(right_U))}
+        line = {"classifier": job.classifier, "arm": job.real_and, "fold": task.fold, "seed": task.seed}
         with self._lock:
             if self._closed:
                 return
+            self._lines.append(line | {"step": steps} | {key: writers.short(v) for key, v in values.items()})
             if name not in self._events:
                 self._events[name] = Events(self._run / FOLDER / name)
             self._events[name].scalars(steps, values)
             self._steps[name] = steps
             self._progress(self._done + sum(self._steps.values()), values=values)
+
+    def write(self, job: Job) -> None:
+        """Keeps the lines of a job, each step of a classifier once, beside its predictions."""
+        lines = [line for line in self._lines if line["fold"] == job.fold]
+        frame = pd.DataFrame(lines, columns=None if lines else ["seed", "step"])
+        frame = frame.drop_duplicates(["seed", "step"], keep="last")  # halved programs begin anew
+        writers.write_frame(job.learning(self._run), frame.sort_values(["seed", "step"]))
 
 
 def _leave_out(study: Study, run: epath.Path, jobs: list[Job]) -> None:
@@ -124,7 +151,7 @@ def _leave_out(study: Study, run: epath.Path, jobs: list[Job]) -> None:
 
 
 def _classify(
-    study: Study, run: epath.Path, spectrograms: list[np.ndarray], jobs: list[Job], told: adcrnn.Told
+    study: Study, run: epath.Path, spectrograms: list[np.ndarray], jobs: list[Job], log: _Log
 ) -> None:
     """Writes what one classifier predicts in folds of one arm, whose made clips are in memory at once.
 
@@ -144,7 +171,8 @@ def _classify(
         places_N = np.arange(len(seen) - len(label_N), len(seen))
         tasks += [_task(study, study.folds[job.fold], places_N, label_N, seed) for seed in _seeds(study, job)]
     settings = study.classifiers[jobs[0].classifier]
-    said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, told=told)
+    look = study.config.adcrnn.look_every
+    said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, told=log.told, look=look)
     for job in jobs:
         holes, lines = Holes(NORMALISATION, job.arm), [pd.DataFrame()]
         for task, answer in zip(tasks, said, strict=True):
@@ -155,6 +183,7 @@ def _classify(
             else:
                 reason = f"{job.classifier} diverged with seed {task.seed}; lower config.adcrnn.learning_rate"
                 holes.add(study.folds[job.fold], _amount(study, job), UserError(reason))
+        log.write(job)
         holes.write(job.path(run))
         writers.write_frame(job.path(run), pd.concat(lines))
 
@@ -177,7 +206,7 @@ def _lines(study: Study, job: Job, task: ClipTask, answer: Answer) -> pd.DataFra
         "fold": task.fold,
         "seed": task.seed,
         "point": 0,
-        "arm": job.arm if job.arm == "real" else f"real+{job.arm}",
+        "arm": job.real_and,
         "amount": _amount(study, job),
         "classifier": job.classifier,
         "normalisation": NORMALISATION,

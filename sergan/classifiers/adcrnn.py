@@ -81,7 +81,7 @@ class ClipTask:
     seed: int
 
 
-Told = Callable[[ClipTask, int, dict[str, float]], None]
+Told = Callable[[ClipTask, int, dict[str, float], Answer | None], None]
 
 
 class _Data(NamedTuple):
@@ -109,7 +109,8 @@ def fit_predict(
     clips: Clips,
     tasks: list[ClipTask],
     together: int = 0,
-    told: Told = lambda task, steps, values: None,
+    told: Told = lambda task, steps, values, answer: None,
+    look: int = 0,
 ) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
 
@@ -119,10 +120,11 @@ def fit_predict(
     Args:
       together: tasks that train as one vmapped program; 0 is one on a CPU, where a step of two took 17 times
         as long as that of one, and `_TOGETHER` elsewhere. As many programs run beside each other as there
-        are devices; those of a CPU all on one, where they compile once. Answers depend on neither. Half as
-        many are tried where they do not fit the memory.
-      told: is called for each task after every few steps, from several threads, with its steps so far and
-        what these few said on average: "loss", of the whole, and "accuracy" on segments that train.
+        are devices; those of a CPU all on one, where they compile once. Answers depend on neither but for
+        rounding, which training makes larger. Half as many are tried where they do not fit the memory.
+      told: is called for each task after every few steps, from several threads, with its steps so far, what
+        these few said on average: "loss", of the whole, and "accuracy" on segments that train; and, about
+        every `look` steps, with what it answers by now, of which no answer depends.
     Raises:
       UserError: no such loss, or no such clip.
       LeakError: a task trains on a clip that it predicts.
@@ -143,7 +145,7 @@ def fit_predict(
         device = devices[0 if on_cpu else number % len(devices)]
         with jax.default_device(device):
             own = jax.tree.map(lambda leaf: leaf[which], data)
-            posterior = _train(settings, together, jax.device_put(frames), own, own_tasks, told)
+            posterior = _train(settings, together, jax.device_put(frames), own, own_tasks, told, look)
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))
@@ -154,31 +156,44 @@ def fit_predict(
             raise
         half = -(-together // 2)
         print(f"{together} classifiers do not fit the memory; trying {half}", file=sys.stderr)
-        return fit_predict(settings, clips, tasks, half, told)
-    return [
-        _answer(_segments(clips, task, settings.net.frames)[0], posterior)
-        for task, posterior in zip(tasks, posteriors, strict=False)
-    ]
+        return fit_predict(settings, clips, tasks, half, told, look)
+    which_N = [_segments(clips, task, settings.net.frames)[0] for task in tasks]
+    return [_answer(*pair) for pair in zip(which_N, posteriors, strict=False)]
 
 
 def _answer(clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer:
-    """What posteriors of segments, whose clips are `clip_N`, say of these."""
+    """What posteriors of segments, whose clips are `clip_N`, say of these; padded ones stand behind."""
     pooled_UxC = logmel.pool(posterior_NxC[: len(clip_N)], clip_N)
     return Answer(pooled_UxC.argmax(axis=1), pooled_UxC)
 
 
 def _train(
-    settings: AdcrnnSettings, together: int, clips: Clips, data: _Data, tasks: list[ClipTask], told: Told
+    settings: AdcrnnSettings,
+    together: int,
+    clips: Clips,
+    data: _Data,
+    tasks: list[ClipTask],
+    told: Told,
+    look: int,
 ) -> np.ndarray:
     """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
     state = begin(*_init(settings.net, together)(data.key))
-    length = chunk_length(settings.steps)
+    length, which_N = (
+        chunk_length(settings.steps),
+        [_segments(clips, t, settings.net.frames)[0] for t in tasks],
+    )
     for done in range(0, settings.steps, length):
         state, said = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
         said_M = {name: np.atleast_1d(value) for name, value in jax.device_get(said).items()}
+        ended, answers = done + length, list[Answer | None]([None] * len(tasks))
+        if look and (ended // look > done // look or ended == settings.steps):
+            posterior = np.asarray(predict(clips, data, state))
+            pairs = zip(which_N, posterior[None] if together == 1 else posterior, strict=False)
+            answers = [_answer(*pair) for pair in pairs]
         for place, task in enumerate(tasks):
-            told(task, done + length, {name: float(value_M[place]) for name, value_M in said_M.items()})
+            values = {name: float(value_M[place]) for name, value_M in said_M.items()}
+            told(task, ended, values, answers[place])
     return np.asarray(predict(clips, data, state))
 
 
@@ -265,7 +280,7 @@ def _batch(
 ) -> tuple[jax.Array, jax.Array]:
     """Segments x_BxTxFx3 of clips drawn by their weights, and their labels."""
     share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
-    drawn_B = jnp.searchsorted(data.cumulative_U, share_B)
+    drawn_B = jnp.searchsorted(data.cumulative_U, share_B, side="right")
     clip_B = data.train_U[drawn_B]
     more_B = clips.frames_U[clip_B] - settings.net.frames
     first_B, last_B = jnp.minimum(more_B, 0), jnp.maximum(more_B, 0)
@@ -314,7 +329,7 @@ def _padded(clips: Clips) -> Clips:
 
 def _segments(clips: Clips, task: ClipTask, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The segments to predict: places of their clips in the task's `test_U`, and their first frames."""
-    starts_U = [logmel.starts(count, length) for count in clips.frames_U[task.test_U].tolist()]
+    starts_U = [logmel.starts(count, length) for count in np.asarray(clips.frames_U)[task.test_U].tolist()]
     place_N = np.repeat(np.arange(len(starts_U)), [len(starts_N) for starts_N in starts_U])
     return place_N, np.concatenate(starts_U)
 

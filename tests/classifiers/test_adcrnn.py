@@ -78,11 +78,14 @@ def test_a_task_alone_equals_itself_among_others(clips):
     alone = adcrnn.fit_predict(settings(5), clips, tasks, together=1)
     told = []
     batched = adcrnn.fit_predict(
-        settings(5), clips, tasks, together=2, told=lambda task, steps, said: told.append((task, steps, said))
+        settings(5), clips, tasks, together=2, told=lambda *said: told.append(said), look=3
     )
-    heard = sorted((task.fold, task.seed, steps) for task, steps, _ in told)  # from two threads
+    heard = sorted((task.fold, task.seed, steps) for task, steps, *_ in told)  # from two threads
     assert heard == sorted((task.fold, task.seed, 5) for task in tasks)
-    assert all(said["loss"] > 0 and 0 <= said["accuracy"] <= 1 for *_, said in told)
+    assert all(said["loss"] > 0 and 0 <= said["accuracy"] <= 1 for *_, said, _ in told)
+    seen = {(task.fold, task.seed): answer for task, *_, answer in told}
+    for own, answer in zip(tasks, batched, strict=True):  # after the last step
+        np.testing.assert_array_equal(seen[own.fold, own.seed].probability_RxC, answer.probability_RxC)
     assert len(alone) == len(batched) == 3
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
