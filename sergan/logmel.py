@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sergan import rngs
+from sergan.corpora.audio import RATE
 from sergan.errors import UserError
 
-RATE = 16000  # Hz
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 FFT = 512
@@ -31,7 +31,7 @@ _FRAMES = 32_000  # and frames, whose windows and spectra take half a gigabyte
 _LENGTH = 100  # frames; clips are padded to a multiple of it
 
 
-class Clips(NamedTuple):
+class Spectrograms(NamedTuple):
     """Spectrograms of clips U, one after another: clip u has `frames_U[u]` frames, from `first_U[u]` on."""
 
     x_LxFx3: Any
@@ -84,11 +84,11 @@ def frames(samples: int) -> int:
     return 1 + (samples - WINDOW) // HOP
 
 
-def join(spectrograms: Sequence[np.ndarray]) -> Clips:
+def join(spectrograms: Sequence[np.ndarray]) -> Spectrograms:
     """Spectrograms x_TxFx3 of clips as one array."""
     frames_U = np.array([len(x_TxFx3) for x_TxFx3 in spectrograms], np.int32)
     first_U = (np.cumsum(frames_U) - frames_U).astype(np.int32)
-    return Clips(np.concatenate(spectrograms), first_U, frames_U)
+    return Spectrograms(np.concatenate(spectrograms), first_U, frames_U)
 
 
 def starts(count: int, length: int = SEGMENT) -> np.ndarray:
@@ -103,7 +103,7 @@ def starts(count: int, length: int = SEGMENT) -> np.ndarray:
     return np.linspace(0, count - length, -(-count // length)).round().astype(np.int32)
 
 
-def segments(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:
+def segments(clips: Spectrograms, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:
     """Segments x_BxTxFx3 of `length` frames of the clips `clip_B`, from their frames `start_B` on.
 
     Before a clip's first frame (a start below 0) and after its last one it is silent: static coefficients
@@ -115,7 +115,9 @@ def segments(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = 
     return jnp.where(own_BxT[..., None, None], clips.x_LxFx3[place_BxT], silence_3[None, None, None])
 
 
-def own_frames(clips: Clips, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT) -> jax.Array:
+def own_frames(
+    clips: Spectrograms, clip_B: jax.Array, start_B: jax.Array, length: int = SEGMENT
+) -> jax.Array:
     """Which frames [B, T] of `segments` are the clips' own, and no silence beside them."""
     time_BxT = _times(start_B, length)
     return (time_BxT >= 0) & (time_BxT < clips.frames_U[clip_B][:, None])
@@ -156,7 +158,7 @@ def pool(posterior_NxC: np.ndarray, clip_N: np.ndarray) -> np.ndarray:
     return pooled_UxC / pooled_UxC.sum(axis=1, keepdims=True)
 
 
-def fit(clips: Clips, which_U: np.ndarray) -> Standard:
+def fit(clips: Spectrograms, which_U: np.ndarray) -> Standard:
     """Mean and deviation over the frames of the clips `which_U`.
 
     A coefficient that never varies is scaled to 0.

@@ -69,7 +69,8 @@ def plan(label_R: np.ndarray, made_C: np.ndarray, seed: int) -> Made:
 def time_shifted(
     clips: Sequence[np.ndarray], ids: Sequence[str], made: Made, seed: int, samples: int = RATE // 100
 ) -> list[np.ndarray]:
-    """Clips rolled by `samples`: a parent's first copy forward or backward by lot, the next the other way.
+    """Clips rolled by `samples`: a parent's first copy forward or backward by lot, the next the other way,
+    the two after these by twice as many, and so on.
 
     Returns clips as long as their parents. What a parent's copies are depends on its id and the seed alone.
 
@@ -78,7 +79,7 @@ def time_shifted(
     out = []
     for parent, copy in zip(made.parent_N, made.copy_N, strict=True):
         first = _generator(seed, ids[parent]).choice([-1, 1])
-        out.append(time_shift(clips[parent], int(first) * (-1) ** int(copy) * samples))
+        out.append(time_shift(clips[parent], int(first) * (-1) ** int(copy) * (1 + int(copy) // 2) * samples))
     return out
 
 

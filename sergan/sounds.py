@@ -57,7 +57,7 @@ class SoundConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be 1 or more")
 
 
-class Clips(NamedTuple):
+class Waves(NamedTuple):
     """Clips U, one after another: clip u has `length_U[u]` samples, from `first_U[u]` on; a clip that is
     shorter than a slice is followed by zeros to a slice's length."""
 
@@ -69,7 +69,7 @@ class Clips(NamedTuple):
 class SoundData(NamedTuple):
     """One member's training clips on the device, see `make_data`; the first leaf is all members'."""
 
-    clips: Clips
+    clips: Waves
     rows_R: jax.Array  # clips that train, padded
     label_R: jax.Array  # 0..C-1
     cumulative_R: jax.Array  # their shares of the draws summed up to each, padded with 2
@@ -92,7 +92,7 @@ class SoundState(NamedTuple):
 Step = Callable[[SoundData, SoundState], tuple[SoundState, dict[str, jax.Array]]]
 
 
-def join(clips: Sequence[np.ndarray], samples: int) -> Clips:
+def join(clips: Sequence[np.ndarray], samples: int) -> Waves:
     """Clips x_T as one array, in which slices of `samples` can be cut.
 
     Raises:
@@ -111,12 +111,12 @@ def join(clips: Sequence[np.ndarray], samples: int) -> Clips:
     x_L = np.zeros(room_U.sum(), np.float32)
     for first, x_T in zip(first_U, clips, strict=True):
         x_L[first : first + len(x_T)] = x_T
-    return Clips(x_L, first_U.astype(np.int32), length_U.astype(np.int32))
+    return Waves(x_L, first_U.astype(np.int32), length_U.astype(np.int32))
 
 
 def make_data(
     config: SoundConfig,
-    clips: Clips,
+    clips: Waves,
     rows_R: np.ndarray,
     label_R: np.ndarray,
     room: int = 0,
@@ -135,12 +135,12 @@ def make_data(
     share_R = 1 / (config.classes * count_C[label_R])
     cumulative_R = np.append(np.cumsum(share_R)[:-1], 1.0)
     padding = (0, max(0, room - len(rows_R)))
-    mean_F, scale_F = np.zeros(sound.BINS, np.float32), np.ones(sound.BINS, np.float32)
+    mean_F, scale_F = np.zeros(spectra.BINS, np.float32), np.ones(spectra.BINS, np.float32)
     if config.kind == "specgan":
         own = [clips.x_L[clips.first_U[u] :][: clips.length_U[u]] for u in np.unique(rows_R)]
         mean_F, scale_F = spectra.fit_bins(own)
     return SoundData(
-        clips=Clips(*map(jnp.asarray, clips)),
+        clips=Waves(*map(jnp.asarray, clips)),
         rows_R=jnp.asarray(np.pad(rows_R, padding), jnp.int32),
         label_R=jnp.asarray(np.pad(label_R, padding), jnp.int32),
         cumulative_R=jnp.asarray(np.pad(cumulative_R, padding, constant_values=2), jnp.float32),
@@ -238,7 +238,7 @@ def sample(config: SoundConfig, gen: Any, key: jax.Array, label_N: jax.Array) ->
     return jax.lax.map(one, (z_NxZ, label_N), batch_size=_MADE)
 
 
-def _counts(config: SoundConfig, clips: Clips, label_R: np.ndarray) -> np.ndarray:
+def _counts(config: SoundConfig, clips: Waves, label_R: np.ndarray) -> np.ndarray:
     """Clips that train of each class; checks what `make_data` may be asked for."""
     if not len(label_R):
         raise UserError("there is no clip to train on")

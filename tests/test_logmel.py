@@ -84,7 +84,7 @@ def test_a_segment_is_silent_beside_its_clip_and_never_has_anothers_frames():
     clips = logmel.join([own_T[:, None, None] * np.ones((1, 2, 3), np.float32) for own_T in each])
     assert clips.frames_U.tolist() == [3, 5, 2] and clips.x_LxFx3.shape == (10, 2, 3)
     place = jnp.array([0, 1, 1, 2]), jnp.array([0, 1, 0, -2])
-    x = np.asarray(logmel.segments(logmel.Clips(*map(jnp.asarray, clips)), *place, 4))
+    x = np.asarray(logmel.segments(logmel.Spectrograms(*map(jnp.asarray, clips)), *place, 4))
     s = logmel.SILENCE
     assert x[:, :, 1, 0].tolist() == pytest.approx(
         np.array([[1, 2, 3, s], [12, 13, 14, 15], [11, 12, 13, 14], [s, s, 21, 22]])

@@ -78,6 +78,9 @@ def test_a_time_shift_rolls_by_a_hundredth_of_the_rate_both_ways(clips):
         np.testing.assert_array_equal(out[2 * i], one)
         np.testing.assert_array_equal(out[2 * i + 1], other)
     assert len(set(ways)) == 2
+    more = shifts.time_shifted(clips, IDS, shifts.Made(np.zeros(6, int), np.arange(6)), seed=0)
+    assert len({y.tobytes() for y in more}) == 6
+    np.testing.assert_array_equal(more[2], np.roll(more[0], 160 if ways[0] else -160))
 
 
 @pytest.mark.parametrize("steps", [-3, -1, 2, 4])

@@ -12,7 +12,7 @@ from experiments.benchmark import clock, machine
 from experiments.benchmark.sizes import Effort, Size
 from sergan import nets
 from sergan.classifiers.adcrnn import AdcrnnSettings, ClipTask, fit_predict
-from sergan.logmel import Clips
+from sergan.logmel import Spectrograms
 from sergan.nets import AdcrnnConfig
 
 TARGET = 0.5  # of the best product's rate
@@ -76,7 +76,7 @@ def _train(settings: AdcrnnSettings) -> None:
     config, rng = settings.net, np.random.default_rng(0)
     x_LxFx3 = rng.standard_normal((_SEGMENTS * config.frames, config.filters, 3), dtype=np.float32)
     places_U = np.arange(_SEGMENTS, dtype=np.int32)
-    clips = Clips(x_LxFx3, places_U * config.frames, np.full(_SEGMENTS, config.frames, np.int32))
+    clips = Spectrograms(x_LxFx3, places_U * config.frames, np.full(_SEGMENTS, config.frames, np.int32))
     train_U = places_U[1:]
     task = ClipTask(
         train_U, train_U % config.classes, np.ones(len(train_U)), train_U, places_U[:1], fold=0, seed=0

@@ -19,7 +19,7 @@ from sergan.errors import UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
 from sergan.run_folder import diverged, last_step
-from sergan.sounds import Clips, SoundConfig, SoundData, SoundState
+from sergan.sounds import SoundConfig, SoundData, SoundState, Waves
 from sergan.state import stack
 
 _MADE = 16  # clips at once
@@ -64,7 +64,7 @@ class _Group:
         run: epath.Path,
         number: int,
         members: list[SoundMember],
-        clips: Clips,
+        clips: Waves,
     ) -> None:
         self._study, self._run, self._number, self._members = study, run, number, members
         self._clips = clips
@@ -78,7 +78,7 @@ class _Group:
         self.step = self._checkpoints.latest() or 0
         self.fits = self.step > 0
         data = [_data(self._study, member, self._clips) for member in self._members]
-        self._data = _together(data)._replace(clips=Clips(*map(jnp.asarray, self._clips)))
+        self._data = _together(data)._replace(clips=Waves(*map(jnp.asarray, self._clips)))
         init, keys = _init(self._gan, self.count), _together([_key(member) for member in self._members])
         abstract = jax.eval_shape(init, keys)
         self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
@@ -163,7 +163,7 @@ class Generators:
         self._lines = {line["member"]: line for line in member_log.read(run)}
 
     @cached_property
-    def _clips(self) -> Clips:
+    def _clips(self) -> Waves:
         return sounds.join(self._study.clips, self._study.config.sound.samples)
 
     def members(self, arm: str, fold: int, seed: int) -> list[SoundMember]:
@@ -246,7 +246,7 @@ def _together(trees: list[Any]) -> Any:
     return trees[0] if len(trees) == 1 else stack(trees)
 
 
-def _data(study: Study, member: SoundMember, clips: Clips) -> SoundData:
+def _data(study: Study, member: SoundMember, clips: Waves) -> SoundData:
     """What a member trains on: the clips of its classes that train in its fold, without the samples, which
     all members share."""
     fold = study.folds[member.fold]

@@ -16,7 +16,7 @@ from sergan import adam, logmel, losses, nets, rngs
 from sergan.classifiers.tasks import Answer, rounded
 from sergan.errors import UserError
 from sergan.folds import LeakError
-from sergan.logmel import Clips, Standard
+from sergan.logmel import Spectrograms, Standard
 
 # What is added to the cross-entropy, and on which layer (Pham et al. 2021, section IV-B).
 LOSSES = {
@@ -67,7 +67,7 @@ class AdcrnnSettings:
 class ClipTask:
     """One classifier to be trained on clips, and what its randomness depends on.
 
-    Clips U are places in `Clips`; those that train may come more than once. `label_U` in 0..C-1 and
+    Clips U are places in `Spectrograms`; those that train may come more than once. `label_U` in 0..C-1 and
     `weight_U` say what each one counts as, and how often it is drawn, however long it is; classes are not
     balanced on top of it. Segments are z-normed on all frames of the clips `norm_U`.
     """
@@ -106,7 +106,7 @@ class _State(NamedTuple):
 
 def fit_predict(
     settings: AdcrnnSettings,
-    clips: Clips,
+    clips: Spectrograms,
     tasks: list[ClipTask],
     together: int = 0,
     told: Told = lambda task, steps, values, answer: None,
@@ -170,7 +170,7 @@ def _answer(clip_N: np.ndarray, posterior_NxC: np.ndarray) -> Answer:
 def _train(
     settings: AdcrnnSettings,
     together: int,
-    clips: Clips,
+    clips: Spectrograms,
     data: _Data,
     tasks: list[ClipTask],
     told: Told,
@@ -276,7 +276,7 @@ def _make_step(settings: AdcrnnSettings, net: nets.BatchNet) -> Callable:
 
 
 def _batch(
-    settings: AdcrnnSettings, clips: Clips, data: _Data, key: jax.Array
+    settings: AdcrnnSettings, clips: Spectrograms, data: _Data, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Segments x_BxTxFx3 of clips drawn by their weights, and their labels."""
     share_B = jax.random.uniform(rngs.stream(key, "batch"), (settings.batch_size,))
@@ -304,7 +304,7 @@ def _first_centres(settings: AdcrnnSettings, net: nets.BatchNet, params: Any, st
     return jnp.zeros((config.classes, layer.shape[-1]), jnp.float32)
 
 
-def _check(clips: Clips, tasks: list[ClipTask]) -> None:
+def _check(clips: Spectrograms, tasks: list[ClipTask]) -> None:
     """Raises for what a task may not ask."""
     for task in tasks:
         train_U = np.concatenate([task.train_U, task.norm_U])
@@ -316,25 +316,25 @@ def _check(clips: Clips, tasks: list[ClipTask]) -> None:
                 raise UserError(f"fold {task.fold}: there is no clip {clip}, there are {len(clips.frames_U)}")
 
 
-def _padded(clips: Clips) -> Clips:
+def _padded(clips: Spectrograms) -> Spectrograms:
     """The clips with further frames, and further clips of no frames, that nobody asks for."""
     frames = rounded(len(clips.x_LxFx3), 8192) - len(clips.x_LxFx3)
     more = rounded(len(clips.frames_U), 256) - len(clips.frames_U)
-    return Clips(
+    return Spectrograms(
         np.pad(clips.x_LxFx3, ((0, frames), (0, 0), (0, 0))),
         np.pad(clips.first_U, (0, more)),
         np.pad(clips.frames_U, (0, more)),
     )
 
 
-def _segments(clips: Clips, task: ClipTask, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _segments(clips: Spectrograms, task: ClipTask, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The segments to predict: places of their clips in the task's `test_U`, and their first frames."""
     starts_U = [logmel.starts(count, length) for count in np.asarray(clips.frames_U)[task.test_U].tolist()]
     place_N = np.repeat(np.arange(len(starts_U)), [len(starts_N) for starts_N in starts_U])
     return place_N, np.concatenate(starts_U)
 
 
-def _stack(clips: Clips, tasks: list[ClipTask], length: int) -> _Data:
+def _stack(clips: Spectrograms, tasks: list[ClipTask], length: int) -> _Data:
     """The tasks' data, padded to common lengths; padding is never drawn and its predictions are cut off."""
     each = [_task_data(clips, task, length) for task in tasks]
     train = rounded(max(len(own.train_U) for own in each), 256)
@@ -353,7 +353,7 @@ def _stack(clips: Clips, tasks: list[ClipTask], length: int) -> _Data:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(padded, each))
 
 
-def _task_data(clips: Clips, task: ClipTask, length: int) -> _Data:
+def _task_data(clips: Spectrograms, task: ClipTask, length: int) -> _Data:
     place_N, start_N = _segments(clips, task, length)
     return _Data(
         train_U=task.train_U,

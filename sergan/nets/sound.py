@@ -15,10 +15,9 @@ import jax.numpy as jnp
 
 from sergan.nets import products
 from sergan.nets.mlp import Net, Params
+from sergan.spectra import BINS, HOP
 
 NOISE = 100  # dimensions of z
-BINS = 128  # of a spectrogram
-HOP = 128  # samples from frame to frame
 KINDS = ("wavegan", "specgan")
 # By the samples of a slice: strides of WaveGAN's layers, of the generator from z on, of the critic from x on.
 STRIDES = {16384: (4,) * 5, 32768: (4,) * 5 + (2,), 65536: (4,) * 6}
