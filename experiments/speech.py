@@ -34,9 +34,11 @@ def read(config: Any, settings: Extraction) -> Rows:
       UserError: whatever is wrong with the rows.
     """
     everything, own = corpora(config, settings)
-    corpus = classes.labelled(config, own)
+    corpus, heard = classes.labelled(config, own), len(settings.found)
     unused_R = np.flatnonzero(~np.isin(everything.ids_U, corpus.ids_U))
-    return Rows(corpus, source(config, everything, own, settings), everything.select(unused_R))
+    speech = source(config, everything, own, settings)
+    inputs.check_cuts(settings.found[:heard], settings.found[heard:], config.source)
+    return Rows(corpus, speech, everything.select(unused_R))
 
 
 def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTable]:
@@ -74,13 +76,20 @@ def source(config: Any, everything: FeatureTable, own: FeatureTable, settings: E
 
 
 def other(config: Any, name: str, everything: FeatureTable, settings: Extraction) -> FeatureTable:
-    """Unlabelled rows that are not asked for as the corpus's own. Across corpora, whose speakers are
-    "corpus/speaker", one of a table is known by the own name, too."""
+    """Unlabelled rows that are not asked for as the corpus's own.
+
+    A speaker of a table is also known by the name that a corpus as distributed would have for them: across
+    corpora, whose speakers are "corpus/speaker", by that without the corpus, elsewhere by that with it.
+    """
     speech = inputs.source_table(name, everything, settings)
-    if config.protocol != "across":
-        return speech
-    prefixes = tuple(f"{spec.name}/" for spec in (config.corpus, config.target) if spec.table)
-    known = {who.partition("/")[2]: who for who in everything.speakers_U.tolist() if who.startswith(prefixes)}
+    if config.protocol == "across":
+        starts = tuple(f"{spec.name}/" for spec in (config.corpus, config.target) if spec.table)
+        named = [who for who in everything.speakers_U.tolist() if who.startswith(starts)]
+        known = {who.partition("/")[2]: who for who in named}
+    else:
+        distributed, colon, _ = name.partition(":")
+        named = everything.speakers_U.tolist() if colon and config.corpus.table else []
+        known = {f"{distributed}/{who}": who for who in named}
     return replace(speech, speakers_U=np.array([known.get(who, who) for who in speech.speakers_U.tolist()]))
 
 

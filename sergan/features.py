@@ -77,7 +77,7 @@ class Extraction:
 
     `set_name` is given in any case. `cache`, `workers` and `progress` are those of `extract`. In the folder
     `store` recordings are kept as prepared sets before anything is extracted; '': they are read from their
-    own files, and stock sets are in `STORE`.
+    own files, and stock sets are in `STORE`. `found` are all recordings that were asked for so far.
 
     Raises:
       UserError: there is no such set.
@@ -88,12 +88,14 @@ class Extraction:
     store: str | Path = ""
     workers: int = 0
     progress: Progress | None = None
+    found: list[Recording] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "set_name", feature_set(self.set_name))
 
     def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """Rows of recordings, kept in the store as the set `name`; raises UserError as `extract` does."""
+        self.found.extend(recordings)
         if not self.store:
             return extract(recordings, self.set_name, self.cache, self.workers, self.progress, skip)
         return self._clips(prepared.prepare(name, recordings, self.store, self.progress, skip))
@@ -113,9 +115,7 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Outlook(Extraction):
-    """Labels without values: what would be extracted. `found` are all recordings that were asked for."""
-
-    found: list[Recording] = field(default_factory=list)
+    """Labels without values: what would be extracted."""
 
     def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """As `Extraction.recordings`, with NaN for values; no audio is read."""

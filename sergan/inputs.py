@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,26 @@ def check_source(source: str) -> None:
         raise UserError(
             f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
             f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
+        )
+
+
+def check_cuts(corpus: Sequence[Recording], source: Sequence[Recording], name: str) -> None:
+    """Raises UserError for clips of the source that are other parts of the corpus's files: nobody could tell
+    which of the held-out speakers' clips they are."""
+    real = {one.path: os.path.realpath(one.path) for one in (*corpus, *source)}
+    parts: dict[str, set[tuple[float, float | None]]] = {}
+    for one in corpus:
+        parts.setdefault(real[one.path], set()).add((one.start, one.end))
+    wrong = []
+    for one in source:
+        part = one.start, one.end
+        if part not in parts.get(real[one.path], {part}):
+            wrong.append(one.id)
+    if wrong:
+        raise UserError(
+            f"source {name}: {len(wrong)} of its clips are of files that the corpus cuts otherwise (first "
+            f"{wrong[0]}), so that they cannot be left out with the held-out speakers; use "
+            "--config.source=corpus, or other speech"
         )
 
 

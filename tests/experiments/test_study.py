@@ -690,6 +690,34 @@ def test_what_labels_show_is_told_before_the_corpus_is_extracted(config, clips, 
     refused(config, match)
 
 
+def test_the_corpus_cut_otherwise_is_no_source(config, clips, monkeypatch):
+    monkeypatch.setattr("sergan.features.extract", None)
+    wavs = sorted((clips / "wav").glob("*.wav"))
+    lines = [f"wav/{wav.name},{emotion_of(wav)},{wav.name[:2]},0.1,1.0" for wav in wavs]
+    (clips / "mine.csv").write_text("\n".join(["file,emotion,speaker,start,end", *lines]))
+    config.corpus.table, config.source = str(clips / "mine.csv"), str(clips / "wav")
+    config.corpus.classes, config.normalisations = (), ("train",)
+    refused(
+        config, r"source .*wav: 20 of its clips are of files that the corpus cuts otherwise \(first wav/03a"
+    )
+
+
+def test_speakers_of_a_table_are_known_by_the_names_of_their_corpus(config, clips):
+    wavs = sorted((clips / "wav").glob("*.wav"))
+    lines = [f"wav/{wav.name},{emotion_of(wav)},{wav.name[:2]},0,1.2" for wav in wavs]
+    (clips / "mine.csv").write_text("\n".join(["file,emotion,speaker,start,end", *lines]))
+    other = shutil.copytree(clips, clips.parent / "other")
+    config.corpus.table, config.source = str(clips / "mine.csv"), f"emodb:{other}"
+    config.corpus.classes, config.normalisations = (), ("train",)
+    made = study.prepare(config)
+    assert set(made.source.speakers_U) == set(made.corpus.speakers_U)
+    assert not set(made.source.speakers_U[made.view(made.members[0]).source_R]) & set(made.folds[0].held_out)
+
+
+def emotion_of(wav):
+    return "loud" if wav.name[5] in "WFAE" else "quiet"
+
+
 def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):
     """The corpus's table has five classes, the source all clips: some cannot be told from the held-out's."""
     everything = data.load("emodb", "IS10")
