@@ -9,6 +9,7 @@ from experiments import classes, speech, study
 from experiments.speech import Rows
 from experiments.study import Study
 from sergan import members, writers
+from sergan.corpora import tables
 from sergan.corpora.recordings import Recording
 from sergan.corpora.survey import MOST, survey
 from sergan.corpora.tables import FeatureTable, listed
@@ -115,13 +116,9 @@ def _faults(corpus: FeatureTable) -> dict[str, list[str]]:
 
 def _copies(corpus: FeatureTable) -> list[str]:
     """Rows with the values of an earlier one."""
-    seen: dict[bytes, str] = {}
-    found = []
-    for name, x_D in zip(corpus.ids_U.tolist(), corpus.x_UxD, strict=True):
-        first = seen.setdefault(x_D.tobytes(), name)
-        if first != name:
-            found.append(f"{name} has the values of {first}")
-    return found
+    ids = corpus.ids_U.tolist()
+    firsts = tables.first_equal(corpus.x_UxD).tolist()
+    return [f"{ids[row]} has the values of {ids[first]}" for row, first in enumerate(firsts) if first != row]
 
 
 def _plan(resolved: Study) -> list[str]:

@@ -26,6 +26,7 @@ from sergan.members import Member, View
 from sergan.methods import METHODS, reads
 from sergan.state import Hypers
 
+_log = logging.getLogger(__name__)
 _ENOUGH = 20  # rows, of which a feature is not the same in every row of each emotion by chance
 
 
@@ -137,7 +138,20 @@ def prepare(config: Any, progress: Any = None) -> Study:
     if speech.is_audio(config):
         with _quiet():
             assemble(config, speech.read(config, speech.outlook(config)))
-    return assemble(config, speech.read(config, speech.extraction(config, progress)))
+    made = assemble(config, speech.read(config, speech.extraction(config, progress)))
+    _tell_copies(made.corpus)
+    return made
+
+
+def _tell_copies(corpus: FeatureTable) -> None:
+    """Warns of rows that are there under two speakers' names: who is held out would train."""
+    first_U = tables.first_equal(corpus.x_UxD)
+    rows = np.flatnonzero(corpus.speakers_U != corpus.speakers_U[first_U])
+    if len(rows):
+        pair = f"{corpus.ids_U[rows[0]]} and {corpus.ids_U[first_U[rows[0]]]}"
+        _log.warning(
+            "corpus: %d rows are copies of another speaker's (first %s); remove one", len(rows), pair
+        )
 
 
 @contextmanager

@@ -105,9 +105,10 @@ def speaker_groups(table: FeatureTable, count: int, classes: tuple[str, ...]) ->
     return [_fold(table, i, train_R, test_R, classes) for i, (train_R, test_R) in enumerate(splits)]
 
 
-def clips(table: FeatureTable, count: int, classes: tuple[str, ...]) -> list[Fold]:
+def clips(table: FeatureTable, count: int, classes: tuple[str, ...], first_U: np.ndarray) -> list[Fold]:
     """Random folds of clips with about the same share of every class: speaker-dependent, since the speakers
-    of a test clip train, too. Nobody is held out.
+    of a test clip train, too. Nobody is held out. `first_U` has the place of the first clip that is the same;
+    such clips stay together.
 
     Raises:
       UserError: fewer than two folds or more than the smallest class has rows, or a class with fewer than two
@@ -121,8 +122,9 @@ def clips(table: FeatureTable, count: int, classes: tuple[str, ...]) -> list[Fol
             f"config.groups={count}: random folds are 2 to {max(2, fewest)}, since the smallest class has "
             f"{fewest} clips"
         )
-    splitter = StratifiedKFold(count, shuffle=True, random_state=0)
-    splits = splitter.split(table.x_UxD, table.emotions_U)
+    copies = len(set(first_U.tolist())) < len(first_U)
+    splitter = (StratifiedGroupKFold if copies else StratifiedKFold)(count, shuffle=True, random_state=0)
+    splits = splitter.split(table.x_UxD, table.emotions_U, first_U)
     folds = [Fold(i, (), train_R, test_R) for i, (train_R, test_R) in enumerate(splits)]
     for fold in folds:
         _check_classes(table, fold, classes)

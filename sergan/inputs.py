@@ -73,11 +73,11 @@ def corpus_table(
     own = columns or {}
     check_use(own, name, table, key)
     if table:
-        rows = _table(table, extraction, own, labelled=True)
+        rows = _table(table, extraction, own, key)
     elif root.startswith(prepared.PREFIX):
         rows = extraction.stock(root)
     elif root:
-        rows = _distributed(name, root, extraction, own)
+        rows = _distributed(name, root, extraction, own, key)
     else:
         rows = _embedded(name, extraction, f"give --config.{key}.root=DIR, the corpus as distributed")
     where = table or root or f"the embedded {name}"
@@ -91,18 +91,21 @@ def corpus_table(
     return rows
 
 
-def _table(path: str, extraction: Extraction, columns: Mapping[str, str], labelled: bool) -> FeatureTable:
-    """Rows of a table of clips or of features."""
+def _table(path: str, extraction: Extraction, columns: Mapping[str, str], key: str) -> FeatureTable:
+    """Rows of a table of clips or of features, which the config names at `key`; of the source where empty."""
     if not clip_table.is_one(path, columns):
-        return tables.read(path, columns)
-    recordings = clip_table.read(path, columns, labelled, files=not isinstance(extraction, Outlook))
+        return tables.read(path, columns, key)
+    files = not isinstance(extraction, Outlook)
+    recordings = clip_table.read(path, columns, bool(key), files, key)
     return extraction.recordings(_set_name(Path(path).expanduser()), recordings)
 
 
-def _distributed(name: str, root: str, extraction: Extraction, columns: Mapping[str, str]) -> FeatureTable:
+def _distributed(
+    name: str, root: str, extraction: Extraction, columns: Mapping[str, str], key: str
+) -> FeatureTable:
     """Rows of a copy of a corpus."""
     corpus = CORPORA[name]
-    recordings = audformat.read(root, columns) if name == "audformat" else corpus.read(root)
+    recordings = audformat.read(root, columns, key) if name == "audformat" else corpus.read(root)
     tell_differences(name, root, recordings)
     stored = _set_name(Path(root).expanduser()) if name == "audformat" else f"sergan_{name}"
     return extraction.recordings(stored, recordings, skip=not corpus.labelled)
@@ -186,10 +189,10 @@ def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
     if source.startswith(prepared.PREFIX):
         return extraction.stock(source)
     if root and name in CORPORA:
-        return _distributed(name, root, extraction, {})
+        return _distributed(name, root, extraction, {}, "")
     if path.is_dir():
         return extraction.recordings(_set_name(path), folder(path))
-    return _table(source, extraction, {}, labelled=False)
+    return _table(source, extraction, {}, "")
 
 
 def _set_name(path: Path) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sergan import clips, folds
-from sergan.corpora import emodb
+from sergan.corpora import emodb, tables
 from sergan.corpora.audio import RATE
 from sergan.corpora.recordings import Recording
 from sergan.errors import UserError
@@ -75,10 +75,20 @@ def test_random_folds_test_every_clip_once_with_all_classes_and_hold_nobody_out(
     _, table = clips.read(emodb.read(FOLDER))
     kept = table.select(np.flatnonzero(~np.isin(table.emotions_U, ["disgust", "boredom"])))
     classes = tuple(sorted(set(kept.emotions_U.tolist())))
-    made = folds.clips(kept, 3, classes)
+    different_U = np.arange(len(kept.ids_U))
+    made = folds.clips(kept, 3, classes, different_U)
     assert sorted(np.concatenate([fold.test_R for fold in made]).tolist()) == list(range(16))
     for fold in made:
         assert fold.held_out == () and not set(fold.train_R) & set(fold.test_R)
         assert set(kept.emotions_U[fold.test_R]) == set(classes)
     with pytest.raises(UserError, match=r"config.groups=4: random folds are 2 to 3, since the smallest"):
-        folds.clips(kept, 4, classes)
+        folds.clips(kept, 4, classes, different_U)
+
+
+def test_equal_clips_stay_together_in_random_folds():
+    samples, table = clips.read(emodb.read(FOLDER))
+    twice = table.select(np.tile(np.arange(len(samples)), 2))
+    first_U = tables.first_equal(samples + samples)
+    np.testing.assert_array_equal(first_U, np.tile(np.arange(len(samples)), 2))
+    for fold in folds.clips(twice, 3, tuple(sorted(set(table.emotions_U.tolist()))), first_U):
+        assert not set(first_U[fold.train_R]) & set(first_U[fold.test_R])

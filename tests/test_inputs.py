@@ -233,6 +233,17 @@ def test_parts_of_a_clip_have_rows_of_their_own(extraction, tmp_path):
     assert (table.x_UxD[0] != table.x_UxD[1]).any()
 
 
+def test_messages_name_columns_by_the_key_that_names_them(extraction, tmp_path):
+    (tmp_path / "t.csv").write_text("file,who\na.wav,s\n")
+    (tmp_path / "rows.csv").write_text("clip,speaker,f0\na,s,1\n")
+    for name, column in (("t.csv", "emotion"), ("rows.csv", "id")):
+        with pytest.raises(UserError, match=f"name yours with --config.target.columns=.*'{column}': 'NAME'"):
+            corpus_table("any", "", str(tmp_path / name), extraction, "target")
+    table = corpus_table("emodb", "", "", extraction)
+    with pytest.raises(UserError, match=r"no column 'speaker' .*; call yours 'speaker'"):
+        source_table(str(tmp_path / "t.csv"), table, extraction)
+
+
 def test_an_outlook_has_labels_and_no_values(extraction, tmp_path, monkeypatch):
     monkeypatch.setattr("sergan.corpora.audio._decode", no_audio)
     outlook = Outlook("IS10", tmp_path / "other")

@@ -17,7 +17,7 @@ from experiments.classes import chosen_classes
 from experiments.clips.checks import check
 from sergan import clips, folds, inputs, mapping, nets, shifts, writers
 from sergan.classifiers.adcrnn import LOSSES, AdcrnnSettings
-from sergan.corpora import CORPORA, audformat, clip_table, prepared
+from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
 from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -158,7 +158,7 @@ def recordings(config: Any, files: bool = True) -> list[Recording]:
 def assemble(config: Any, corpus: FeatureTable, samples: list[np.ndarray]) -> Study:
     """Folds, members and classifiers for clips whose labels are known."""
     classes = _classes(config, corpus.emotions_U.tolist())
-    splits = _splits(config, corpus, classes)
+    splits = _splits(config, corpus, classes, samples)
     label_U = np.array([classes.index(emotion) for emotion in corpus.emotions_U])
     for fold in splits:
         missing(config, label_U, fold, classes)
@@ -225,13 +225,16 @@ def _classes(config: Any, emotions: list[str]) -> tuple[str, ...]:
     return chosen_classes(config.corpus.classes, present, "no clip has the emotion")
 
 
-def _splits(config: Any, corpus: FeatureTable, classes: tuple[str, ...]) -> list[Fold]:
-    """The folds of `config.protocol`."""
+def _splits(
+    config: Any, corpus: FeatureTable, classes: tuple[str, ...], samples: list[np.ndarray]
+) -> list[Fold]:
+    """The folds of `config.protocol`; without samples clips are taken for different ones."""
     if config.protocol == "speaker":
         return folds.loso(corpus, classes)
     if config.protocol == "speaker_groups":
         return folds.speaker_groups(corpus, config.groups, classes)
-    return folds.clips(corpus, config.groups, classes)
+    first_U = tables.first_equal(samples) if samples else np.arange(len(corpus.ids_U))
+    return folds.clips(corpus, config.groups, classes, first_U)
 
 
 def _members(config: Any, splits: list[Fold], classes: tuple[str, ...]) -> list[SoundMember]:

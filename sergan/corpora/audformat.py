@@ -14,7 +14,7 @@ import yaml
 
 from sergan.corpora.clip_table import clip_id
 from sergan.corpora.recordings import Recording, check_folder, check_ids, log_left_out
-from sergan.corpora.words import word
+from sergan.corpora.words import naming, word
 from sergan.errors import UserError, line
 
 COLUMNS = ("emotion", "speaker", "session", "table")
@@ -26,14 +26,14 @@ Clip = tuple[str, float, float | None]  # file, start and end in seconds
 Values = dict[Clip, str]
 
 
-def read(root: str | Path, columns: Mapping[str, str] | None = None) -> list[Recording]:
+def read(root: str | Path, columns: Mapping[str, str] | None = None, key: str = "corpus") -> list[Recording]:
     """Recordings of a database, in the order of its tables.
 
     The columns emotion and speaker, and session if there is one, are found by their own name or by that of
     their scheme; speaker and session may be in another table that is by file. A scheme that names its labels
     gives the names. `columns` has the database's own names, and with "table" the tables of emotions where
     there are several, separated by commas. Rows without an emotion are left out and counted in the log.
-    Caches (.pkl) are never read.
+    Caches (.pkl) are never read. Messages name columns by `config.<key>.columns`.
 
     Raises:
       UserError: no such folder; a header or table that is missing or cannot be read; no column, or several
@@ -45,14 +45,14 @@ def read(root: str | Path, columns: Mapping[str, str] | None = None) -> list[Rec
     for misc in database.misc_tables:  # schemes have their labels from these
         _load(database, misc, root)
     emotions: list[tuple[Clip, str]] = []
-    for table in _chosen(database, own["emotion"], (columns or {}).get("table", ""), root):
+    for table in _chosen(database, own["emotion"], (columns or {}).get("table", ""), root, key):
         emotions += _values(database, table, own["emotion"], root).items()
     speakers = _everywhere(database, own["speaker"], root)
     if not speakers:
-        raise _missing(database, "speaker", own["speaker"], root)
+        raise _missing(database, "speaker", own["speaker"], root, key)
     sessions = _everywhere(database, own["session"], root)
     if not sessions and own["session"] != "session":
-        raise _missing(database, "session", own["session"], root)
+        raise _missing(database, "session", own["session"], root, key)
     recordings = [
         Recording(
             id=clip_id(*clip),
@@ -171,11 +171,11 @@ def _column(database: Any, table: str, name: str) -> str | None:
     return next((column for column in columns if columns[column].scheme_id == name), None)
 
 
-def _chosen(database: Any, name: str, asked: str, root: Path) -> list[str]:
+def _chosen(database: Any, name: str, asked: str, root: Path, key: str) -> list[str]:
     """The tables that the emotions are taken from."""
     tables = [table for table in database.tables if _column(database, table, name)]
     if not tables:
-        raise _missing(database, "emotion", name, root)
+        raise _missing(database, "emotion", name, root, key)
     wanted = [table.strip() for table in asked.split(",")] if asked else []
     strangers = [table for table in wanted if table not in tables]
     if strangers:
@@ -183,18 +183,19 @@ def _chosen(database: Any, name: str, asked: str, root: Path) -> list[str]:
             f"{root}: no table {strangers[0]!r} with the column {name!r}; there are {', '.join(tables)}"
         )
     if not wanted and len(tables) > 1 and name not in tables:
+        with_key = f"choose with --config.{key}.columns=\"{{'table': '{tables[0]}'}}\", several with commas"
         raise UserError(
-            f"{root}: {len(tables)} tables have the column {name!r}: {', '.join(tables)}; choose with "
-            f"--config.corpus.columns=\"{{'table': '{tables[0]}'}}\", several with commas"
+            f"{root}: {len(tables)} tables have the column {name!r}: {', '.join(tables)}; "
+            f"{with_key if key else 'a source has one'}"
         )
     return wanted or ([name] if name in tables else tables)
 
 
-def _missing(database: Any, key: str, name: str, root: Path) -> UserError:
+def _missing(database: Any, column: str, name: str, root: Path, key: str) -> UserError:
     there = [f"{table}: {', '.join(database[table].columns) or 'none'}" for table in database]
     return UserError(
-        f"{root}: no table of files has the column {name!r} ({key}); the columns of the tables are "
-        f"{'; '.join(there)}. Name yours with --config.corpus.columns=\"{{'{key}': 'NAME'}}\""
+        f"{root}: no table of files has the column {name!r} ({column}); the columns of the tables are "
+        f"{'; '.join(there)}; {naming(key, column)}"
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sergan.corpora.audio import frames, header
 from sergan.corpora.recordings import Recording
-from sergan.corpora.words import word
+from sergan.corpora.words import naming, word
 from sergan.errors import UserError
 
 COLUMNS = ("file", "emotion", "speaker", "session", "start", "end")
@@ -50,14 +50,19 @@ def _head(path: Path) -> list[str]:
 
 
 def read(
-    path: str | Path, columns: Columns | None = None, labelled: bool = True, files: bool = True
+    path: str | Path,
+    columns: Columns | None = None,
+    labelled: bool = True,
+    files: bool = True,
+    key: str = "corpus",
 ) -> list[Recording]:
     """Recordings of a CSV (UTF-8, commas) with the columns `COLUMNS`, in its order; others are left alone.
 
     session, start and end may be missing, without `labelled` emotion, too. `columns` has the file's own names
     of columns. Paths are against the CSV's folder; start and end are seconds, or text like
     "0 days 00:00:01.5", empty for the file's own. Ids are the files as written, with the part if there is
-    one. With `files` the audio files have to be there and as long as the parts of them.
+    one. With `files` the audio files have to be there and as long as the parts of them. Messages name columns
+    by `config.<key>.columns`, or not by the config where `key` is empty.
 
     Raises:
       UserError: no such file; not UTF-8; no rows; lines with more or fewer cells than the first; a missing
@@ -66,7 +71,7 @@ def read(
     path = Path(path).expanduser()
     lines = _lines(path)
     names = [cell.strip() for cell in next(lines)[1]]
-    places = _places(names, columns or {}, path, labelled)
+    places = _places(names, columns or {}, path, labelled, key)
     others = [name for i, name in enumerate(names) if i not in places.values()]
     if len(others) > _MANY:
         what = f"{len(others)} columns are not looked at (first {others[0]!r})"
@@ -122,7 +127,7 @@ def _lines(path: Path) -> Iterator[Line]:
         raise UserError(f"{path}: the file is empty")
 
 
-def _places(names: list[str], columns: Columns, path: Path, labelled: bool) -> dict[str, int]:
+def _places(names: list[str], columns: Columns, path: Path, labelled: bool, where: str) -> dict[str, int]:
     """The place of each of `COLUMNS` that the table has.
 
     Raises UserError for a column that is needed, or that `columns` names, and is not there, or is twice.
@@ -139,10 +144,7 @@ def _places(names: list[str], columns: Columns, path: Path, labelled: bool) -> d
         if name in names:
             places[key] = names.index(name)
         elif needed or key in columns:
-            raise UserError(
-                f"{path}: no column {name!r} ({key}); there are {there}; "
-                f"name yours with --config.corpus.columns=\"{{'{key}': 'NAME'}}\""
-            )
+            raise UserError(f"{path}: no column {name!r} ({key}); there are {there}; {naming(where, key)}")
     return places
 
 

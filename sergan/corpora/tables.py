@@ -3,7 +3,7 @@
 import csv
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any, TypeVar
 
@@ -12,7 +12,7 @@ import pandas as pd
 from etils import epath
 
 from sergan import parquet
-from sergan.corpora.words import word
+from sergan.corpora.words import naming, word
 from sergan.errors import UserError, line
 
 ENDINGS = (".npz", ".csv", ".parquet")
@@ -114,6 +114,12 @@ def same_rows(x_NxD: np.ndarray, known_UxD: np.ndarray) -> np.ndarray:
                 place_N[n] = u
                 break
     return place_N
+
+
+def first_equal(rows: Iterable[np.ndarray]) -> np.ndarray:
+    """For each row, or clip, the place of the first one with the same values, which may be itself."""
+    seen: dict[bytes, int] = {}
+    return np.array([seen.setdefault(x.tobytes(), place) for place, x in enumerate(rows)], int)
 
 
 def stacked(first: FeatureTable, second: FeatureTable) -> FeatureTable:
@@ -221,9 +227,10 @@ def write(table: FeatureTable, path: epath.PathLike) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read(path: epath.PathLike, columns: Mapping[str, str] | None = None) -> FeatureTable:
+def read(path: epath.PathLike, columns: Mapping[str, str] | None = None, key: str = "corpus") -> FeatureTable:
     """Reads what `write` wrote, or any csv or Parquet with id, speaker, perhaps emotion and session, and
     numeric columns. `columns` has the file's own names of columns, like {"id": "clip"}; npz has none.
+    Messages name them by `config.<key>.columns`, or not by the config where `key` is empty.
 
     Raises:
       UserError: an unknown ending, a missing, empty or damaged file, missing columns, columns that are not
@@ -233,8 +240,8 @@ def read(path: epath.PathLike, columns: Mapping[str, str] | None = None) -> Feat
     own = {key: (columns or {}).get(key, key) for key in _LABELS}
     readers: dict[str, Callable[[epath.Path], FeatureTable]] = {
         ".npz": _read_npz,
-        ".csv": lambda file: _read_csv(file, own),
-        ".parquet": lambda file: _read_parquet(file, own),
+        ".csv": lambda file: _read_csv(file, own, key),
+        ".parquet": lambda file: _read_parquet(file, own, key),
     }
     reader = _by_ending(path, readers)
     if not path.is_file():
@@ -330,11 +337,11 @@ def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
     _frame(table).to_parquet(file, index=False)
 
 
-def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
+def _read_csv(path: epath.Path, own: Mapping[str, str], key: str) -> FeatureTable:
     try:
         with path.open("rb") as file:
             header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")), [])
-        _check_header(header, path, own)
+        _check_header(header, path, own, key)
         missing = {name: ["", "nan", "NaN", "NA"] for name in header if name not in own.values()}
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # that it leaves cells away
@@ -354,7 +361,7 @@ def _read_csv(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
     return _from_frame(frame, path, own)
 
 
-def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
+def _read_parquet(path: epath.Path, own: Mapping[str, str], key: str) -> FeatureTable:
     try:
         with path.open("rb") as file:
             frame = parquet.read(file)
@@ -362,19 +369,18 @@ def _read_parquet(path: epath.Path, own: Mapping[str, str]) -> FeatureTable:
             frame = frame.reset_index()
     except Exception as error:  # whatever the library meets in a file that is damaged
         raise UserError(f"{path}: damaged, or not a Parquet file ({line(error)})") from error
-    _check_header([str(name) for name in frame.columns], path, own)
+    _check_header([str(name) for name in frame.columns], path, own, key)
     return _from_frame(frame, path, own)
 
 
-def _check_header(header: list[str], path: epath.Path, own: Mapping[str, str]) -> None:
+def _check_header(header: list[str], path: epath.Path, own: Mapping[str, str], key: str) -> None:
     _check_unique(header, "columns", path)
     wanted = [own["id"], own["speaker"], *(own[key] for key in ("emotion", "session") if own[key] != key)]
     missing = [name for name in wanted if name not in header]
     if missing:
         raise UserError(
             f"{path}: no column {' and no column '.join(missing)}; there are {listed(header, 10)}. A "
-            "table of features has id and speaker, one of clips, as CSV, has file; config.corpus.columns "
-            "names them otherwise"
+            f"table of features has id and speaker, one of clips, as CSV, has file; {naming(key, 'id')}"
         )
     if "" in header:
         raise UserError(

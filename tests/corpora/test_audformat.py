@@ -158,7 +158,7 @@ def blank(table, column, rows):
         (
             lambda db: db,
             {"emotion": "mood"},
-            r"'mood' \(emotion\); .*Name yours with .*\{'emotion': 'NAME'\}",
+            r"'mood' \(emotion\); .*name yours with .*\{'emotion': 'NAME'\}",
         ),
         (drop(("files", "speaker")), {}, r"no table of files has the column 'speaker' \(speaker\)"),
         (lambda db: db, {"session": "day"}, r"no table of files has the column 'day' \(session\)"),

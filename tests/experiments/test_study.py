@@ -566,6 +566,18 @@ def test_one_feature_is_refused(config, tmp_path, toy):
     refused(config, "config.corpus: its one feature is f0; a study needs 2 or more")
 
 
+def test_copies_under_another_speakers_name_are_told(config, tmp_path, toy, caplog):
+    x_UxD = toy.x_UxD.copy()
+    other = int(np.argmax(toy.speakers_U != toy.speakers_U[0]))
+    x_UxD[other] = x_UxD[0]
+    tables.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
+    config.corpus.table = config.source = str(tmp_path / "mine.csv")
+    config.corpus.classes = ()
+    study.prepare(config)
+    said = f"corpus: 1 rows are copies of another speaker's (first {toy.ids_U[other]} and {toy.ids_U[0]})"
+    assert said in caplog.text
+
+
 def test_columns_that_are_no_features_are_refused(config, tmp_path, toy):
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
