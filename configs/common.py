@@ -13,7 +13,7 @@ def base() -> ml_collections.ConfigDict:
     c.kind = "features"  # what a study works on; of recordings see configs/recordings.py
 
     c.corpus = corpus = ml_collections.ConfigDict()
-    corpus.name = "emodb"  # with --config.corpus.table in its place, the file's name unless one is given
+    corpus.name = "emodb"  # of a table or tfds:NAME in its place, that one's unless one is given
     corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
     corpus.table = ""  # or a table of clips (csv with the column file) or of features (npz, csv, parquet)
     corpus.columns = ""  # names of columns in your table, "{'file': 'path', 'emotion': 'label'}"

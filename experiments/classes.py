@@ -7,6 +7,7 @@ import numpy as np
 
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
+from sergan.corpora.words import word
 from sergan.errors import UserError
 
 COUNTS = (2, 16)  # fewest and most
@@ -19,7 +20,7 @@ def chosen_classes(asked: Sequence[str], present: Sequence[str], none: str) -> t
       UserError: an emotion that is not there (`none` are the words for it, like "no row has the emotion"),
         one twice, or too few or too many.
     """
-    classes = tuple(asked) or tuple(present)
+    classes = tuple(map(word, asked)) or tuple(present)
     for emotion in classes:
         if emotion not in present:
             raise UserError(

@@ -36,9 +36,9 @@ def inspect(config: Any) -> str:
         corpus = classes.labelled(config, own)
         lines = [counts(corpus), "", *_left_out(own, corpus), *_sessions(corpus)]
         lines += heard("corpus", outlook.found, _faults(corpus))
-        elsewhere = speech.outlook(config)
-        source = speech.source(config, everything, own, elsewhere)
-        lines += heard("source", elsewhere.found, {}) if elsewhere.found else []
+        count = len(outlook.found)
+        source = speech.source(config, everything, own, outlook)
+        lines += heard("source", outlook.found[count:], {}) if outlook.found[count:] else []
         return "\n".join([*lines, "", *_plan(study.assemble(config, Rows(corpus, source)))])
     except UserError:
         print("\n".join(lines), flush=True)

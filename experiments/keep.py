@@ -34,6 +34,8 @@ def keep(run: Path, out: Path) -> str:
     """
     table = rows(writers.read_frame(run / "results.csv", ("arm", "classifier", "normalisation")))
     made = out.with_name(f".{out.name}.partial")
+    if (made / "earlier").exists() and not out.exists():  # a call was killed between the two renames
+        (made / "earlier").rename(out)
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     names = [run / name for name in TABLES if (run / name).exists() and _has_lines(run / name)]

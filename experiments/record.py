@@ -80,7 +80,14 @@ def _digests(config: dict[str, Any]) -> dict[str, str]:
     ]
     paths = {name: Path(name).expanduser() for name in named if name.lower().endswith(ENDINGS)}
     found = {name: path for name, path in paths.items() if path.is_file()}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+    return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in found.items()}
+
+
+@lru_cache
+def _sha256(path: Path, _changed: int) -> str:
+    """Of a file that was changed at a time, which is read once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_run(workdir: epath.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:

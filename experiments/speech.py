@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,8 @@ from experiments import classes, points
 from experiments.checks import check
 from sergan import inputs, mapping
 from sergan.corpora import CORPORA, clip_table, tables
+from sergan.corpora.prepared import PREFIX
+from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.features import Extraction, Outlook
@@ -34,11 +35,9 @@ def read(config: Any, settings: Extraction) -> Rows:
       UserError: whatever is wrong with the rows.
     """
     everything, own = corpora(config, settings)
-    corpus, heard = classes.labelled(config, own), len(settings.found)
+    corpus = classes.labelled(config, own)
     unused_R = np.flatnonzero(~np.isin(everything.ids_U, corpus.ids_U))
-    speech = source(config, everything, own, settings)
-    inputs.check_cuts(settings.found[:heard], settings.found[heard:], config.source)
-    return Rows(corpus, speech, everything.select(unused_R))
+    return Rows(corpus, source(config, everything, own, settings), everything.select(unused_R))
 
 
 def corpora(config: Any, settings: Extraction) -> tuple[FeatureTable, FeatureTable]:
@@ -69,19 +68,20 @@ def check_config(config: Any) -> None:
 
 
 def source(config: Any, everything: FeatureTable, own: FeatureTable, settings: Extraction) -> FeatureTable:
-    """The unlabelled rows S, for what `corpora` gives."""
+    """The unlabelled rows S, for what `corpora` gives with the same settings."""
     if config.source == "corpus":
         return own.unlabelled()
-    return other(config, config.source, everything, settings)
+    return other(config, config.source, everything, settings, list(settings.found))
 
 
-def other(config: Any, name: str, everything: FeatureTable, settings: Extraction) -> FeatureTable:
-    """Unlabelled rows that are not asked for as the corpus's own.
+def other(
+    config: Any, name: str, everything: FeatureTable, settings: Extraction, heard: list[Recording]
+) -> FeatureTable:
+    """Unlabelled rows that are not asked for as the corpus's own, whose recordings are `heard`.
 
     A speaker of a table is also known by the name that a corpus as distributed would have for them: across
     corpora, whose speakers are "corpus/speaker", by that without the corpus, elsewhere by that with it.
     """
-    speech = inputs.source_table(name, everything, settings)
     if config.protocol == "across":
         starts = tuple(f"{spec.name}/" for spec in (config.corpus, config.target) if spec.table)
         named = [who for who in everything.speakers_U.tolist() if who.startswith(starts)]
@@ -90,7 +90,22 @@ def other(config: Any, name: str, everything: FeatureTable, settings: Extraction
         distributed, colon, _ = name.partition(":")
         named = everything.speakers_U.tolist() if colon and config.corpus.table else []
         known = {f"{distributed}/{who}": who for who in named}
-    return replace(speech, speakers_U=np.array([known.get(who, who) for who in speech.speakers_U.tolist()]))
+    before = len(settings.found)
+    speech = inputs.source_table(name, everything, settings, known)
+    inputs.check_cuts(heard, settings.found[before:], {*everything.speakers_U.tolist(), *known}, name)
+    return speech
+
+
+def recordings(config: Any) -> list[Recording]:
+    """The corpora's recordings, as far as they are still there."""
+    if not is_audio(config) or any(spec.root.startswith(PREFIX) for spec in (config.corpus, config.target)):
+        return []
+    settings = outlook(config)
+    try:
+        corpora(config, settings)
+    except UserError:
+        return []
+    return settings.found
 
 
 def extraction(config: Any, progress: Any = None) -> Extraction:

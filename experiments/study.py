@@ -88,7 +88,8 @@ class Study:
 
     def other_speech(self, name: str, settings: Extraction) -> FeatureTable:
         """Unlabelled rows in the place of S, of which those of the corpora's speakers are known as such."""
-        return speech.other(self.config, name, tables.stacked(self.corpus, self.unused), settings)
+        rows = tables.stacked(self.corpus, self.unused)
+        return speech.other(self.config, name, rows, settings, speech.recordings(self.config))
 
     def normalised_source(self, source: FeatureTable, normalisation: str) -> np.ndarray:
         """Rows of the source as a normalisation has them, or of other speech in its place."""
@@ -215,9 +216,10 @@ def _check_features(corpus: FeatureTable) -> None:
             f"config.corpus: features cannot be called {tables.listed(taken)}, which are columns of the "
             "synthetic rows; rename them, or leave them out if they are none"
         )
-    kinds = [corpus.x_UxD[corpus.emotions_U == emotion] for emotion in set(corpus.emotions_U.tolist())]
     if corpus.extracted and len(corpus.ids_U) >= _ENOUGH:
-        fixed_D = np.all([x_RxD.min(axis=0) == x_RxD.max(axis=0) for x_RxD in kinds], axis=0)
+        fixed_D = np.full(len(names_D), True)
+        for emotion in set(corpus.emotions_U.tolist()):
+            fixed_D &= np.ptp(corpus.x_UxD[corpus.emotions_U == emotion], axis=0) == 0
         telling = names_D[fixed_D & (np.ptp(corpus.x_UxD, axis=0) > 0)].tolist()
         if telling:
             raise UserError(

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sergan import data
 from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
+from sergan.corpora.audio import frames, header
 from sergan.corpora.recordings import Recording, check_folder, folder
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -124,8 +125,10 @@ def _embedded(name: str, extraction: Extraction, hint: str) -> FeatureTable:
         raise UserError(f"{error}; {hint}") from None
 
 
-def source_table(source: str, corpus: FeatureTable, extraction: Extraction) -> FeatureTable:
-    """The unlabelled source S, without emotions.
+def source_table(
+    source: str, corpus: FeatureTable, extraction: Extraction, known: Mapping[str, str] | None = None
+) -> FeatureTable:
+    """The unlabelled source S, without emotions; `known` has other names of the corpus's speakers.
 
     `source` is "speech" (embedded), a stock set like "tfds:librispeech", a corpus as distributed like
     "tedlium:FOLDER", any folder of audio, or a table of clips or features. A row that is also in `corpus`
@@ -137,6 +140,8 @@ def source_table(source: str, corpus: FeatureTable, extraction: Extraction) -> F
     """
     check_source(source)
     rows = _source_rows(source, extraction)
+    names = [(known or {}).get(who, who) for who in rows.speakers_U.tolist()]
+    rows = replace(rows, speakers_U=np.array(names, dtype=str))
     tables.check_columns(rows, corpus.names_D, f"source {source}")
     if rows.extractor and corpus.extractor and rows.extractor != corpus.extractor:
         _log.warning("source %s is by %s, the corpus by %s", source, rows.extractor, corpus.extractor)
@@ -160,24 +165,33 @@ def check_source(source: str) -> None:
         )
 
 
-def check_cuts(corpus: Sequence[Recording], source: Sequence[Recording], name: str) -> None:
-    """Raises UserError for clips of the source that are other parts of the corpus's files: nobody could tell
-    which of the held-out speakers' clips they are."""
-    real = {one.path: os.path.realpath(one.path) for one in (*corpus, *source)}
-    parts: dict[str, set[tuple[float, float | None]]] = {}
+def check_cuts(
+    corpus: Sequence[Recording], source: Sequence[Recording], speakers: Collection[str], name: str
+) -> None:
+    """Raises UserError for clips of the source that are other parts of the corpus's files, unless they are of
+    the corpus's `speakers` by name: nobody could tell which of the held-out speakers' clips they are."""
+    real = {path: os.path.realpath(path) for path in {one.path for one in corpus}}
+    if not real:
+        return
+    real |= {path: os.path.realpath(path) for path in {one.path for one in source}}
+    parts: dict[str, set[tuple[int, int]]] = {}
+    theirs = {real[one.path] for one in source}
     for one in corpus:
-        parts.setdefault(real[one.path], set()).add((one.start, one.end))
-    wrong = []
-    for one in source:
-        part = one.start, one.end
-        if part not in parts.get(real[one.path], {part}):
-            wrong.append(one.id)
+        if real[one.path] in theirs:
+            parts.setdefault(real[one.path], set()).add(_frames(one))
+    shared = [one for one in source if real[one.path] in parts and one.speaker not in speakers]
+    wrong = [one.id for one in shared if _frames(one) not in parts[real[one.path]]]
     if wrong:
         raise UserError(
             f"source {name}: {len(wrong)} of its clips are of files that the corpus cuts otherwise (first "
             f"{wrong[0]}), so that they cannot be left out with the held-out speakers; use "
             "--config.source=corpus, or other speech"
         )
+
+
+def _frames(one: Recording) -> tuple[int, int]:
+    """First frame of a recording in its file, and the one after its last."""
+    return frames(one.path, header(one.path), one.start, one.end)
 
 
 def _source_rows(source: str, extraction: Extraction) -> FeatureTable:

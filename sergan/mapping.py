@@ -9,6 +9,7 @@ import numpy as np
 
 from sergan.corpora.clip_table import CONTROLS
 from sergan.corpora.tables import FeatureTable, listed
+from sergan.corpora.words import word
 from sergan.errors import UserError
 
 
@@ -51,14 +52,15 @@ def _pairs(text: str) -> list[tuple[str, str]] | None:
 
 def renamed(table: FeatureTable, labels: Mapping[str, str]) -> FeatureTable:
     """The same rows with the emotions that `labels` gives; those that are not in it stay as they are."""
-    emotions = [labels.get(emotion, emotion) for emotion in table.emotions_U.tolist()]
+    spelt = {word(old): word(new) for old, new in labels.items()}
+    emotions = [spelt.get(emotion, emotion) for emotion in table.emotions_U.tolist()]
     return replace(table, emotions_U=np.array(emotions, dtype=str))
 
 
 def check(table: FeatureTable, labels: Mapping[str, str], key: str) -> None:
     """Raises UserError, naming config.`key`, for a mapped emotion that no row has."""
     present = sorted(set(table.emotions_U.tolist()) - {""})
-    missing = [repr(old) for old in labels if old not in present]
+    missing = [repr(old) for old in labels if word(old) not in present]
     if missing:
         raise UserError(
             f"config.{key}: no row has the emotion {listed(missing)}; there are {listed(present, 20)}"

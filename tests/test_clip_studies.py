@@ -343,6 +343,7 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     holes.gather(place)
     (hole,) = writers.read_lines(place / "holes.jsonl")
     assert (hole["arm"], hole["fold"], hole["amount"]) == ("real", 1, 0.0)
+    assert len(pd.read_csv(place / "learning.csv")) == 3
     assert hole["reason"] == "tiny adcrnn L_f1 diverged with seed 0; lower config.adcrnn.learning_rate"
     monkeypatch.setattr(adcrnn, "fit_predict", lambda settings, clips, tasks, **_: list(map(lost, tasks)))
     with pytest.raises(UserError, match="every classifier diverged; begin anew with a lower config"):

@@ -236,7 +236,8 @@ def test_parts_of_a_clip_have_rows_of_their_own(extraction, tmp_path):
 def test_messages_name_columns_by_the_key_that_names_them(extraction, tmp_path):
     (tmp_path / "t.csv").write_text("file,who\na.wav,s\n")
     (tmp_path / "rows.csv").write_text("clip,speaker,f0\na,s,1\n")
-    for name, column in (("t.csv", "emotion"), ("rows.csv", "id")):
+    (tmp_path / "more.csv").write_text("id,who,f0\na,s,1\n")
+    for name, column in (("t.csv", "emotion"), ("rows.csv", "id"), ("more.csv", "speaker")):
         with pytest.raises(UserError, match=f"name yours with --config.target.columns=.*'{column}': 'NAME'"):
             corpus_table("any", "", str(tmp_path / name), extraction, "target")
     table = corpus_table("emodb", "", "", extraction)

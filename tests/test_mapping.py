@@ -1,11 +1,14 @@
 """Mappings of names: read from a flag, applied to emotions, and refused by their key."""
 
 import contextlib
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from experiments.classes import chosen_classes
 from sergan import inputs, mapping
 from sergan.errors import UserError
 from tests.fuzzing import fuzzed
@@ -83,6 +86,14 @@ def test_any_mapping_is_of_labels_and_columns_or_refused_by_its_key(toy, names):
                 check()
             except UserError as error:
                 assert str(error).startswith("config.k: ")
+
+
+def test_an_umlaut_may_be_two_characters_in_the_config(toy):
+    emotions_U = np.where(toy.emotions_U == "anger", "\u00c4rger", toy.emotions_U)
+    table = replace(toy, emotions_U=emotions_U)
+    mapping.check(table, {"A\u0308rger": "anger"}, "corpus.labels")
+    assert mapping.renamed(table, {"A\u0308rger": "anger"}).emotions_U.tolist() == toy.emotions_U.tolist()
+    assert chosen_classes(["A\u0308rger", "fear"], ["fear", "\u00c4rger"], "none") == ("\u00c4rger", "fear")
 
 
 def test_emotions_are_merged_and_others_stay(toy):

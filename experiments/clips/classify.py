@@ -88,7 +88,8 @@ def classify(study: Study, run: epath.Path) -> None:
         )
     learning = [job.learning(run) for group in groups for job in group]
     frames = [writers.read_frame(path) for path in learning if path.exists()]
-    writers.write_frame(run / "learning.csv", pd.concat([pd.DataFrame(), *frames]))
+    if frames:  # folds that an older version trained have none
+        writers.write_frame(run / "learning.csv", pd.concat(frames))
     writers.write_frame(run / "predictions.csv", pd.concat(parts))
 
 
@@ -117,7 +118,7 @@ class _Log:
         """Loss and accuracy of a task after that many steps, and on held-out clips; from whichever thread."""
         job = self._jobs[task.fold]
         name = f"{job.name}_classifier_{task.seed}"
-        if answer is not None:
+        if answer is not None and answer.sound:
             right_U = answer.label_R == self._study.label_U[task.test_U]
             values = values | {"held_out": float(np.mean(right_U))}
         line = {"classifier": job.classifier, "arm": job.real_and, "fold": task.fold, "seed": task.seed}

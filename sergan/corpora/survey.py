@@ -19,7 +19,8 @@ MOST = 2 * 3600.0  # seconds of audio that are decoded in a survey
 class Survey:
     """seconds_U of the recordings that have a length, and what is wrong: kind -> messages, one for each.
 
-    `decoded` says whether samples were looked at, too: only so are silence, damage and copies found.
+    `decoded` says whether samples were looked at, too: only so are silence, damage, channels that
+    differ and copies found.
     """
 
     seconds_U: np.ndarray
@@ -85,7 +86,7 @@ def _header(path: Path, found: Survey) -> Any:
 
 
 def _decode(sound: Sequence[Recording], found: Survey, progress: Callable[[int, int], Any] | None) -> None:
-    """Adds the problems of samples: silence, damage, and copies of another clip."""
+    """Adds the problems of samples: silence, damage, channels that differ, and copies of another clip."""
     copies: dict[str, str] = {}
     for done, recording in enumerate(sound, start=1):
         try:

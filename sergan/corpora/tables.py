@@ -1,6 +1,7 @@
 """Feature tables: rows of features with id, speaker and emotion, checked, and as npz, csv or Parquet."""
 
 import csv
+import hashlib
 import io
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,7 +120,8 @@ def same_rows(x_NxD: np.ndarray, known_UxD: np.ndarray) -> np.ndarray:
 def first_equal(rows: Iterable[np.ndarray]) -> np.ndarray:
     """For each row, or clip, the place of the first one with the same values, which may be itself."""
     seen: dict[bytes, int] = {}
-    return np.array([seen.setdefault(x.tobytes(), place) for place, x in enumerate(rows)], int)
+    digests = (hashlib.sha256(x.tobytes()).digest() for x in rows)
+    return np.array([seen.setdefault(digest, place) for place, digest in enumerate(digests)], int)
 
 
 def stacked(first: FeatureTable, second: FeatureTable) -> FeatureTable:
@@ -365,8 +367,8 @@ def _read_parquet(path: epath.Path, own: Mapping[str, str], key: str) -> Feature
     try:
         with path.open("rb") as file:
             frame = parquet.read(file)
-        if any(frame.index.names):
-            frame = frame.reset_index()
+        labels = [name for name in frame.index.names if name in own.values() and name not in frame]
+        frame = frame.reset_index(labels) if labels else frame
     except Exception as error:  # whatever the library meets in a file that is damaged
         raise UserError(f"{path}: damaged, or not a Parquet file ({line(error)})") from error
     _check_header([str(name) for name in frame.columns], path, own, key)
@@ -375,12 +377,13 @@ def _read_parquet(path: epath.Path, own: Mapping[str, str], key: str) -> Feature
 
 def _check_header(header: list[str], path: epath.Path, own: Mapping[str, str], key: str) -> None:
     _check_unique(header, "columns", path)
-    wanted = [own["id"], own["speaker"], *(own[key] for key in ("emotion", "session") if own[key] != key)]
-    missing = [name for name in wanted if name not in header]
+    labels = {own[label]: label for label in COLUMNS if label in ("id", "speaker") or own[label] != label}
+    missing = [name for name in labels if name not in header]
     if missing:
         raise UserError(
             f"{path}: no column {' and no column '.join(missing)}; there are {listed(header, 10)}. A "
-            f"table of features has id and speaker, one of clips, as CSV, has file; {naming(key, 'id')}"
+            f"table of features has id and speaker, one of clips, as CSV, has file; "
+            f"{naming(key, labels[missing[0]])}"
         )
     if "" in header:
         raise UserError(

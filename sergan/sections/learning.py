@@ -6,10 +6,12 @@ from sergan import figures, page
 from sergan.cells import Cells, firsts
 from sergan.run_folder import Run
 
+_HEADER = ["Network", "Arm", "Training", "Held out", "Best step", "Looks", "Trained"]
 _CAPTION = (
     "Shares of right answers, mean over folds and seeds, in %. Training: segments of the last steps, with "
     "dropout and made clips. Held out: clips of the test folds after the last step, of which all results "
-    "are. Best step: the highest of each fold's looks at these clips, picked where it is reported on."
+    "are. Best step: the highest of each fold's looks at these clips, picked where it is reported on. "
+    "Trained: folds times seeds, without those that diverged."
 )
 
 
@@ -24,16 +26,21 @@ def learning(run: Run) -> str:
         "Right answers on training segments and on held-out clips over the training steps, per network.",
         "Mean over folds and seeds. Nothing is chosen by these curves: the last step is what counts.",
     )
-    table = Cells(["Network", "Arm", "Training", "Held out", "Best step", "Looks"], _rows(frame), 2)
+    table = Cells(
+        ["Network", "Arm", "Training", "Held out", "Best step", "Looks", "Trained"], _rows(frame), 2
+    )
     return page.show([picture], run.folder / "figures") + page.table(*table, _CAPTION, firsts(table, 1))
 
 
 def _rows(frame: pd.DataFrame) -> list[list[str]]:
-    """A row for each network and arm."""
+    """A row for each network and arm, of the folds and seeds that did not diverge."""
     rows = []
     for (classifier, arm), own in frame.groupby(["classifier", "arm"], sort=False):
-        folds = own.sort_values("step").groupby(["fold", "seed"])
+        own = own.sort_values("step")
+        ended = own.groupby(["fold", "seed"])["held_out"].transform(lambda held_out: held_out.iloc[-1])
+        folds = own[ended.notna()].groupby(["fold", "seed"])
         shares = (folds["accuracy"].last(), folds["held_out"].last(), folds["held_out"].max())
         texts = [f"{100 * share.mean():.1f}" for share in shares]
-        rows.append([str(classifier), str(arm), *texts, str(folds["held_out"].count().max())])
+        looks = folds["held_out"].count().max()
+        rows.append([str(classifier), str(arm), *texts, str(looks), str(folds.ngroups)])
     return rows

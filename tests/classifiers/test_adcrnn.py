@@ -63,11 +63,17 @@ def test_it_tells_aroused_from_calm_speakers_it_has_not_heard(clips):
 
 def test_several_chunks_of_several_calls_compile_one_program(clips, caplog):
     own = settings(51, learning_rate=2e-3)  # which no other test has
+    looks = []
+
+    def told(task, steps, values, answer):
+        looks.append((steps, answer is not None))
+
     jax.config.update("jax_log_compiles", True)  # in all threads
     with caplog.at_level(logging.WARNING):
         for half in HALVES:
-            adcrnn.fit_predict(own, clips, [task(half)])
+            adcrnn.fit_predict(own, clips, [task(half)], told=told, look=20)
     jax.config.update("jax_log_compiles", False)
+    assert looks == 2 * [(17, False), (34, True), (51, True)]
     assert adcrnn.chunk_length(own.steps) == 17
     compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling jit(chunk)")]
     assert len(compiled) == 1

@@ -231,6 +231,12 @@ def test_parquet_of_others(tmp_path):
     assert read(path).emotions_U.tolist() == ["fear", ""]
     frame.set_index("id").to_parquet(path)
     assert read(path).ids_U.tolist() == ["1", "2"] and read(path).names_D == ("f",)
+    frame.rename_axis("row").to_parquet(path)  # which is no label
+    assert read(path).names_D == ("f",)
+    frame.set_index(pd.MultiIndex.from_arrays([["a", "b"], [0.0, 0.0]], names=["file", "start"])).to_parquet(
+        path
+    )
+    assert read(path).names_D == ("f",)
     frame.assign(flag=[True, False]).to_parquet(path)
     with pytest.raises(UserError, match="not numbers: flag"):
         read(path)

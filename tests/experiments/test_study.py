@@ -13,7 +13,7 @@ from etils import epath
 from configs import emodb_ablations, emodb_study, emodb_wdiv, iemocap
 from configs.common import grid
 from configs.emodb_wdiv import get_config
-from experiments import checks, record, settings, speech, study
+from experiments import checks, inspection, record, settings, speech, study
 from sergan import data, writers
 from sergan.corpora import tables
 from sergan.errors import UserError
@@ -572,7 +572,7 @@ def test_copies_under_another_speakers_name_are_told(config, tmp_path, toy, capl
     x_UxD[other] = x_UxD[0]
     tables.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
-    config.corpus.classes = ()
+    config.corpus.classes, config.amount = (), 1.0
     study.prepare(config)
     said = f"corpus: 1 rows are copies of another speaker's (first {toy.ids_U[other]} and {toy.ids_U[0]})"
     assert said in caplog.text
@@ -709,9 +709,14 @@ def test_the_corpus_cut_otherwise_is_no_source(config, clips, monkeypatch):
     (clips / "mine.csv").write_text("\n".join(["file,emotion,speaker,start,end", *lines]))
     config.corpus.table, config.source = str(clips / "mine.csv"), str(clips / "wav")
     config.corpus.classes, config.normalisations = (), ("train",)
-    refused(
-        config, r"source .*wav: 20 of its clips are of files that the corpus cuts otherwise \(first wav/03a"
-    )
+    message = r"source .*wav: 20 of its clips are of files that the corpus cuts otherwise \(first wav"
+    refused(config, message)
+    with pytest.raises(UserError, match=message):
+        inspection.inspect(config)
+    other = [f"wav/{wav.name},{wav.name[:2]}" for wav in wavs]  # whole, and of the same speakers by name
+    (clips / "other.csv").write_text("\n".join(["file,speaker", *other]))
+    config.source = str(clips / "other.csv")
+    inspection.inspect(config)
 
 
 def test_speakers_of_a_table_are_known_by_the_names_of_their_corpus(config, clips):

@@ -58,7 +58,12 @@ class Stock(Clips):
 
     def entries(self) -> list[Entry]:
         """Labels and digest of every clip, in order; this reads the whole set."""
-        return [Entry(c.id, c.speaker, c.session, c.emotion, digest(c.pcm_T)) for c in self]
+        return _entries(self)
+
+
+@functools.lru_cache(maxsize=2)
+def _entries(clips: Stock) -> list[Entry]:
+    return [Entry(c.id, c.speaker, c.session, c.emotion, digest(c.pcm_T)) for c in clips]
 
 
 class _Opened(NamedTuple):
