@@ -114,10 +114,10 @@ def extraction(config: Any, progress: Any = None) -> Extraction:
     return Extraction(spec.set, spec.cache, spec.get("store", ""), spec.workers, progress)
 
 
-def outlook(config: Any) -> Outlook:
-    """As `extraction`, for labels without values."""
+def outlook(config: Any, files: bool = False) -> Outlook:
+    """As `extraction`, for labels without values; with `files` those of tables of clips have to be there."""
     settings = extraction(config)
-    return Outlook(settings.set_name, settings.cache, settings.store)
+    return Outlook(settings.set_name, settings.cache, settings.store, files=files)
 
 
 def is_audio(config: Any) -> bool:

@@ -138,7 +138,7 @@ def prepare(config: Any, progress: Any = None) -> Study:
     speech.check_config(config)
     if speech.is_audio(config):
         with _quiet():
-            assemble(config, speech.read(config, speech.outlook(config)))
+            assemble(config, speech.read(config, speech.outlook(config, files=True)))
     made = assemble(config, speech.read(config, speech.extraction(config, progress)))
     _tell_copies(made.corpus)
     return made

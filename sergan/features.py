@@ -115,7 +115,9 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Outlook(Extraction):
-    """Labels without values: what would be extracted."""
+    """Labels without values: what would be extracted. With `files` a table's clips have to be there."""
+
+    files: bool = False
 
     def recordings(self, name: str, recordings: Sequence[Recording], skip: bool = False) -> FeatureTable:
         """As `Extraction.recordings`, with NaN for values; no audio is read."""

@@ -96,7 +96,7 @@ def _table(path: str, extraction: Extraction, columns: Mapping[str, str], key: s
     """Rows of a table of clips or of features, which the config names at `key`; of the source where empty."""
     if not clip_table.is_one(path, columns):
         return tables.read(path, columns, key)
-    files = not isinstance(extraction, Outlook)
+    files = extraction.files if isinstance(extraction, Outlook) else True
     recordings = clip_table.read(path, columns, bool(key), files, key)
     return extraction.recordings(_set_name(Path(path).expanduser()), recordings)
 
