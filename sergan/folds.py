@@ -122,9 +122,11 @@ def clips(table: FeatureTable, count: int, classes: tuple[str, ...], first_U: np
             f"config.groups={count}: random folds are 2 to {max(2, fewest)}, since the smallest class has "
             f"{fewest} clips"
         )
-    copies = len(set(first_U.tolist())) < len(first_U)
-    splitter = (StratifiedGroupKFold if copies else StratifiedKFold)(count, shuffle=True, random_state=0)
-    splits = splitter.split(table.x_UxD, table.emotions_U, first_U)
+    if len(set(first_U.tolist())) < len(first_U):
+        together = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+        splits = together.split(table.x_UxD, table.emotions_U, first_U)
+    else:
+        splits = StratifiedKFold(count, shuffle=True, random_state=0).split(table.x_UxD, table.emotions_U)
     folds = [Fold(i, (), train_R, test_R) for i, (train_R, test_R) in enumerate(splits)]
     for fold in folds:
         _check_classes(table, fold, classes)
