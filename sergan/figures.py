@@ -175,7 +175,7 @@ def loss_curves(losses: pd.DataFrame, names: Sequence[str]) -> Figure:
 def learning_curves(learning: pd.DataFrame) -> Figure:
     """A panel per classifier, a colour per arm: right answers on training segments and held-out clips."""
     classifiers = list(dict.fromkeys(learning["classifier"]))
-    figure, axes = make_panels(len(classifiers), 2, (5.2, 3.2))
+    figure, axes = make_panels(len(classifiers), min(len(classifiers), 2), (5.2, 3.2))
     looks = looks_of(list(dict.fromkeys(learning["arm"])))
     for panel, classifier in zip(axes, classifiers, strict=True):
         own = learning[learning["classifier"] == classifier]
