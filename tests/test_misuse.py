@@ -158,6 +158,10 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
             ["--config.corpus.root=tfds:crema_d", "--config.corpus.part=scripted"],
             "config.corpus.part: crema_d has no part scripted",
         ),
+        (
+            ["--config.target.labels={'a': 'b'}"],
+            "config.target.labels={'a': 'b'}: is for config.protocol=across",
+        ),
         (["--config.target.name=b"], "config.target.name=b: is for config.protocol=across, this one"),
         (["--sweep="], "--sweep= is empty; give a grid like"),
         (
