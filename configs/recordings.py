@@ -39,7 +39,7 @@ def base() -> ml_collections.ConfigDict:
     c.sound = sound = ml_collections.ConfigDict()
     sound.seeds = 1
     sound.conditional = True  # one GAN for all classes; False: one for each
-    sound.samples = 32768  # of a made clip: 16384, 32768 or 65536, 16,000 to a second
+    sound.samples = 32768  # of a made clip, at most: 16384, 32768 or 65536, 16,000 to a second
     sound.size = 8  # the papers' d, which is 64 there
     sound.loss = "wgan_gp"  # or "wdiv"
     sound.penalty = 10.0  # of wgan_gp

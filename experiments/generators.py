@@ -93,9 +93,8 @@ def drop_damaged_ones(run: epath.Path) -> None:
             print(f"{place}: damaged ({fault}), and deleted; its group is trained again", file=sys.stderr)
 
 
-def checkpoints(run: epath.Path, group: int, members: Collection[int]) -> Checkpoints:
-    """The checkpoints of a group in training, without those that are not as they were saved."""
-    place = state_path(run, group, members)
+def checkpoints(place: epath.Path) -> Checkpoints:
+    """The checkpoints of what is in training, without those that are not as they were saved."""
     dropped = drop_damaged(place) if hosts.first() else []
     hosts.meet("damaged checkpoints are gone")
     found = Checkpoints(place)

@@ -8,7 +8,7 @@ from typing import Generic, Protocol
 import jax
 from etils import epath
 
-from experiments import generators, hosts, member_log
+from experiments import generators, hosts
 from experiments.generators import M
 from experiments.interrupts import Interrupts
 from experiments.traces import Trace
@@ -76,7 +76,7 @@ def train(
     total = _steps(training.planned)
     generators.drop_damaged_ones(run)
     if hosts.first():
-        member_log.drop_cut_line(run)
+        writers.drop_cut_line(run / "metrics.jsonl")
     number, todo = generators.remaining(run, training.planned)
     with (
         Interrupts() as interrupts,

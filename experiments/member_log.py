@@ -52,13 +52,6 @@ def write_group(run: epath.Path, group: int, size: int, lines: list[dict[str, An
     writers.write_lines(run / "members.jsonl", sorted(others + own, key=lambda line: line["member"]))
 
 
-def drop_cut_line(run: epath.Path) -> None:
-    """Takes away a last line that a kill cut short, which the next one would be added to."""
-    path = run / "metrics.jsonl"
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        writers.write_lines(path, writers.each_line(path))
-
-
 def forget_after(run: epath.Path, members: Collection[int], step: int) -> None:
     """Drops what an interrupted run logged of these after its last checkpoint: it is trained again."""
     lines = _losses(run)

@@ -15,7 +15,7 @@ from experiments.classes import of_study
 from experiments.points import Point
 from experiments.programs import arms, gan_config
 from experiments.speech import Rows
-from sergan import augment, folds, members, synthesis
+from sergan import augment, folds, inputs, members, synthesis
 from sergan.corpora import tables
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
@@ -26,7 +26,6 @@ from sergan.members import Member, View
 from sergan.methods import METHODS, reads
 from sergan.state import Hypers
 
-_log = logging.getLogger(__name__)
 _ENOUGH = 20  # rows, of which a feature is not the same in every row of each emotion by chance
 
 
@@ -140,19 +139,8 @@ def prepare(config: Any, progress: Any = None) -> Study:
         with _quiet():
             assemble(config, speech.read(config, speech.outlook(config, files=True)))
     made = assemble(config, speech.read(config, speech.extraction(config, progress)))
-    _tell_copies(made.corpus)
+    inputs.tell_copies(made.corpus, made.corpus.x_UxD)
     return made
-
-
-def _tell_copies(corpus: FeatureTable) -> None:
-    """Warns of rows that are there under two speakers' names: who is held out would train."""
-    first_U = tables.first_equal(corpus.x_UxD)
-    rows = np.flatnonzero(corpus.speakers_U != corpus.speakers_U[first_U])
-    if len(rows):
-        pair = f"{corpus.ids_U[rows[0]]} and {corpus.ids_U[first_U[rows[0]]]}"
-        _log.warning(
-            "corpus: %d rows are copies of another speaker's (first %s); remove one", len(rows), pair
-        )
 
 
 @contextmanager

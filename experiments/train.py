@@ -46,7 +46,7 @@ class _Group:
         self._unwritten: tuple[int, str, dict[str, jax.Array]] | None = None
         self._means: dict[str, float] = {}
         self._running, self._computed = "", set[str]()  # phases: of the newest chunk, of those that are done
-        self._checkpoints = generators.checkpoints(run, number, self._indices)
+        self._checkpoints = generators.checkpoints(generators.state_path(run, number, self._indices))
         self._events: Events | None = None
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 """Saving and restoring train states and trained generators; the only file that knows Orbax."""
 
 import logging
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,8 @@ from orbax.checkpoint import v1 as ocp
 
 from sergan import checksums
 from sergan.errors import UserError
+
+_ONE = threading.Lock()  # Orbax's saves from several threads would wait for each other forever
 
 
 class Damaged(UserError):
@@ -66,17 +69,27 @@ class Checkpoints:
     def save(self, step: int, state: Any) -> None:
         """Writes `state` under `step` in the background, then drops older ones; it may be donated at once.
 
-        A step that was saved before is not saved again. What failed of the save before is raised here.
+        A step that was saved before is not saved again. What failed of the save before is raised here. A
+        save of other checkpoints that is under way is waited for.
         """
         self.settle()
         if step == self._begun:
             return
+        _ONE.acquire()
+        try:
+            saving = self._checkpointer.save_async(step, state)
+        except BaseException:
+            _ONE.release()
+            raise
         self._begun = step
-        self._sealed = self._thread.submit(self._seal, step, self._checkpointer.save_async(step, state))
+        self._sealed = self._thread.submit(self._seal, step, saving)
 
     def _seal(self, step: int, saving: Any) -> None:
         """Waits for a save, and keeps its checksums."""
-        saving.result()
+        try:
+            saving.result()
+        finally:
+            _ONE.release()
         if jax.process_index() == 0:
             checksums.write(self._directory / str(step))
 
@@ -93,8 +106,9 @@ class Checkpoints:
           UserError: it was written by another architecture.
         """
         where = self._directory / str(step)
-        _check_shapes(self._checkpointer.metadata(step).metadata, state, where)
-        return self._checkpointer.load(step, jax.tree.map(_abstract, state))
+        with _ONE:
+            _check_shapes(self._checkpointer.metadata(step).metadata, state, where)
+            return self._checkpointer.load(step, jax.tree.map(_abstract, state))
 
     def close(self) -> None:
         """Waits for what is under way; raises what it did."""

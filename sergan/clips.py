@@ -11,6 +11,7 @@ from sergan.corpora.audio import RATE
 from sergan.corpora.decoding import Decoding
 from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
+from sergan.errors import UserError, line
 
 LEVEL = 0.1  # root mean square of a normalised clip, full scale being 1; 20 dB below it
 LOUDNESS = ("kept", "normalised")
@@ -75,6 +76,16 @@ def levelled(x_T: np.ndarray) -> np.ndarray:
 
 
 def samples(path: epath.Path) -> np.ndarray:
-    """Samples x_T of a clip that sergan wrote, float32."""
-    with path.open("rb") as file:
-        return np.asarray(soundfile.read(file, dtype="float32")[0])
+    """Samples x_T of a clip that sergan wrote, float32.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return np.asarray(soundfile.read(file, dtype="float32")[0])
+    except (soundfile.LibsndfileError, FileNotFoundError) as error:
+        raise UserError(
+            f"{path}: damaged ({line(error)}); delete the folder {path.parent} and run the command of its "
+            "run folder again, which makes it anew"
+        ) from error

@@ -209,6 +209,17 @@ def _source_rows(source: str, extraction: Extraction) -> FeatureTable:
     return _table(source, extraction, {}, "")
 
 
+def tell_copies(corpus: FeatureTable, values: Sequence[np.ndarray] | np.ndarray) -> None:
+    """Warns of rows or clips of the same `values` under two speakers' names: who is held out would train."""
+    first_U = tables.first_equal(values)
+    rows = np.flatnonzero(corpus.speakers_U != corpus.speakers_U[first_U])
+    if len(rows):
+        pair = f"{corpus.ids_U[rows[0]]} and {corpus.ids_U[first_U[rows[0]]]}"
+        _log.warning(
+            "corpus: %d rows are copies of another speaker's (first %s); remove one", len(rows), pair
+        )
+
+
 def _set_name(path: Path) -> str:
     """The prepared set of a folder: its name in small letters, and a digest that parts it from others."""
     path = path.resolve()

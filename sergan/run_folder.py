@@ -195,7 +195,8 @@ class Run:
     def learning(self) -> pd.DataFrame | None:
         """learning.csv: what networks on recordings said in training, and of held-out clips now and then."""
         values = ("loss", "accuracy", "held_out?")
-        return self._csv("learning.csv", ("classifier", "arm"), ("fold", "seed", "step"), values)
+        remedy = "delete it, and the report does without"
+        return self._csv("learning.csv", ("classifier", "arm"), ("fold", "seed", "step"), values, remedy)
 
     @cached_property
     def losses(self) -> pd.DataFrame:
@@ -258,7 +259,12 @@ class Run:
             raise UserError(f"{where}: damaged, no row is of the sweep's first point; {writers.REMEDY}")
 
     def _csv(
-        self, name: str, words: Sequence[str], whole: Sequence[str] = (), numbers: Sequence[str] = ()
+        self,
+        name: str,
+        words: Sequence[str],
+        whole: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        remedy: str = writers.REMEDY,
     ) -> pd.DataFrame | None:
         """A table with columns of words and of whole numbers, none missing in a row, and of numbers.
 
@@ -267,7 +273,7 @@ class Run:
         path = self.folder / name
         if not path.exists():
             return None
-        frame = writers.read_frame(path, [word.rstrip("?") for word in words])
+        frame = writers.read_frame(path, [word.rstrip("?") for word in words], remedy)
         kinds = {column: kind for kind, group in enumerate((numbers, whole, words)) for column in group}
         known = {column.rstrip("?") for column in kinds}
         if kinds.pop("*", None) is not None:
@@ -275,7 +281,7 @@ class Run:
         for column, kind in kinds.items():
             optional = column.endswith("?") and column[:-1] not in frame
             if not optional and (fault := _fault(frame, column.rstrip("?"), kind)):
-                raise UserError(f"{path}: damaged, {fault}; {writers.REMEDY}")
+                raise UserError(f"{path}: damaged, {fault}; {remedy}")
         return frame
 
 

@@ -32,7 +32,7 @@ def missing(
     Source: Pham et al. 2021, section IV-B, where anger gets none; it is the largest class of EMO-DB.
     """
     if reference not in classes:
-        raise UserError(f"class {reference!r} is none of {', '.join(classes)}; its count is what others get")
+        raise UserError(f"config.balance.reference: {reference!r} is none of {', '.join(classes)}")
     if factor is not None and not 0 <= factor < np.inf:
         raise UserError(f"a factor of made clips is 0 or more, not {factor:g}")
     count_C = np.bincount(label_R, minlength=len(classes))

@@ -78,6 +78,13 @@ def append_lines(path: epath.PathLike, records: Iterable[dict[str, Any]]) -> Non
         file.write("".join(json.dumps(record) + "\n" for record in records))
 
 
+def drop_cut_line(path: epath.PathLike) -> None:
+    """Takes away a last line that a kill cut short, which the next one would be added to."""
+    path = epath.Path(path)
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        write_lines(path, each_line(path))
+
+
 def read_lines(path: epath.PathLike, shape: shapes.Shape = dict) -> list[dict[str, Any]]:
     """Records of a file of JSON lines, as `each_line`."""
     return list(each_line(path, shape))
@@ -125,7 +132,7 @@ def _to_parquet(frame: pd.DataFrame, file: Any) -> None:
     )
 
 
-def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
+def read_frame(path: epath.PathLike, words: Iterable[str] = (), remedy: str = REMEDY) -> pd.DataFrame:
     """What `write_frame` wrote; csv columns `words` as they stand (a speaker "03", an emotion "NA").
 
     Raises:
@@ -143,7 +150,7 @@ def read_frame(path: epath.PathLike, words: Iterable[str] = ()) -> pd.DataFrame:
             io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=["", "nan"]
         )
     except Exception as error:  # whatever the library meets in a file that is damaged
-        raise UserError(f"{path}: damaged ({line(error)}); {REMEDY}") from error
+        raise UserError(f"{path}: damaged ({line(error)}); {remedy}") from error
 
 
 def short(value: float) -> float | None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -113,6 +114,24 @@ def test_made_clips_are_finite_and_within_full_scale(run):
     assert means["time_shift"] < means["pitch_shift"] < means["wavegan"]
 
 
+def test_clips_of_noise_are_as_long_as_training_clips_of_their_class_or_as_a_slice(run):
+    resolved = study.prepare(get_config("debug"))
+    places = {"fear": 0, "sadness": 1}
+    emotions = resolved.corpus.emotions_U.tolist()
+    samples = [9000 + 4000 * places.get(emotion, 2) + u for u, emotion in enumerate(emotions)]
+    short = replace(resolved, clips=[np.zeros(count, np.float32) for count in samples])
+    member = next(m for m in resolved.members if m.arm == "wavegan" and m.fold == 1)
+    train_R = resolved.folds[1].train_R
+    whose_N = np.repeat([member.emotions.index(emotion) for emotion in places], 200)
+    made = train.Generators(short, epath.Path(run)).clips(member, whose_N, "test")
+    whole = train.Generators(resolved, epath.Path(run)).clips(member, whose_N, "test")
+    assert {len(x_T) for x_T in whole} == {16384}  # the recordings are longer
+    for emotion, label in ((emotion, member.emotions.index(emotion)) for emotion in places):
+        wanted = {samples[u] for u in train_R if emotions[u] == emotion}
+        assert {len(x_T) for x_T, own in zip(made, whose_N, strict=True) if own == label} == wanted
+    assert all((x_T == y_T[: len(x_T)]).all() for x_T, y_T in zip(made, whole, strict=True))
+
+
 def test_the_report_says_the_protocol_and_plays_the_clips(run):
     page = (run / "report.html").read_text()
     assert "Speaker-dependent: folds are random" in page and "CycleGAN" not in page
@@ -129,12 +148,61 @@ def test_a_run_goes_on_with_the_clips_that_it_began_with(run, tmp_path):
     shutil.copytree(run, place)
     (place / "report.html").unlink()
     clips = pd.read_csv(place / "clips.csv", dtype=str)
-    assert len(clips) == 16 and set(clips) == {"clip", "speaker", "emotion", "samples"}
+    assert len(clips) == 16 and set(clips) == {"clip", "speaker", "emotion", "samples", "level"}
     clips.assign(emotion=clips.emotion.replace("anger", "fear")).to_csv(place / "clips.csv", index=False)
     count = (clips.emotion == "anger").sum()
     said = refused(HDA, f"--workdir={place}")
     assert f"other clips: {count} of 16 are gone or changed, {count} are new; name another folder" in said
     assert "other clips" in refused("--mode=synthesize", f"--workdir={place}", f"--out={tmp_path / 'more'}")
+
+
+def test_a_run_goes_on_with_the_audio_that_it_began_with(run, tmp_path):
+    place = epath.Path(tmp_path)
+    shutil.copy(run / "clips.csv", place / "clips.csv")
+    resolved = study.prepare(get_config("debug"))
+    study.keep_clips(place, resolved)
+    rounded = [x_T + np.float32(1e-7) for x_T in resolved.clips]
+    study.keep_clips(place, replace(resolved, clips=rounded))  # by another processor
+    louder = [*resolved.clips[:3], 1.1 * resolved.clips[3], *resolved.clips[4:]]
+    with pytest.raises(UserError, match=f"other audio: 1 of 16 .*{resolved.corpus.ids_U[3]}"):
+        study.keep_clips(place, replace(resolved, clips=louder))
+    pd.read_csv(place / "clips.csv").drop(columns="level").to_csv(place / "clips.csv", index=False)
+    study.keep_clips(place, replace(resolved, clips=louder))  # an older run
+
+
+def test_copies_under_another_speakers_name_are_told(tmp_path, caplog):
+    wavs = sorted((ROOT / "tests" / "data" / "emodb" / "wav").glob("*.wav"))[:6]
+    rows = [f"{wav},{'anger' if n % 2 else 'fear'},{n // 2}" for n, wav in enumerate(wavs)]
+    rows.append(f"{shutil.copy(wavs[1], tmp_path / 'copy.wav')},anger,2")
+    (tmp_path / "own.csv").write_text("\n".join(["file,emotion,speaker", *rows]) + "\n")
+    config = get_config("debug")
+    config.corpus.table, config.corpus.root, config.corpus.classes = str(tmp_path / "own.csv"), "", ()
+    config.arms = ()
+    for config.protocol, told in (("clip", False), ("speaker", True)):
+        study.prepare(config)
+        assert ("corpus: 1 rows are copies of another speaker's" in caplog.text) == told
+
+
+def test_what_is_left_of_made_clips_without_their_metadata_is_made_anew(run, tmp_path):
+    config, place = get_config("debug"), epath.Path(tmp_path / "run")
+    config.arms = ("time_shift", "wavegan")
+    shutil.copytree(run, place)
+    resolved, job = study.prepare(config), make.Job("wavegan", 1, 0)
+    folder = job.folder(place)
+    (folder / "metadata.csv").unlink()
+    (place / "examples" / "mel.parquet").unlink()
+    make.make(resolved, place)
+    examples.write(resolved, place)
+    again = sorted((path.name, path.read_bytes()) for path in folder.iterdir())
+    whole = job.folder(epath.Path(run))
+    assert again == sorted((path.name, path.read_bytes()) for path in whole.iterdir())
+    assert (place / "examples" / "mel.parquet").exists()
+    clip = next(folder.glob("*.flac"))
+    clip.write_bytes(clip.read_bytes()[:30])
+    with pytest.raises(
+        UserError, match=rf"{clip.name}: damaged .* delete the folder .*{folder.name} and run"
+    ):
+        make.read(resolved, place, job)
 
 
 def test_a_clip_made_of_one_that_is_predicted_does_not_train(run, tmp_path):
@@ -267,7 +335,7 @@ def test_gans_that_do_not_fit_the_memory_are_halved_and_trained(run, tmp_path, m
     resolved = study.prepare(config)
     for member in resolved.members:
         ours, theirs = (
-            train.Generators(resolved, folder).clips(member, np.zeros(1, int), "test")
+            train.Generators(resolved, folder).clips(member, np.zeros(1, int), "test")[0]
             for folder in (place, epath.Path(run))
         )
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
@@ -323,6 +391,39 @@ def test_classifiers_go_on_with_the_folds_that_are_not_kept_yet(tmp_path, monkey
     assert (place / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
+def test_a_network_goes_on_from_its_last_save_and_its_curve_has_each_step_once(tmp_path, monkeypatch):
+    config = get_config("debug")
+    config.arms, config.classifiers = (), ("tiny adcrnn L_f1",)
+    config.adcrnn.steps, config.training.save_every, config.adcrnn.look_every = 51, 17, 34
+    resolved, told = study.prepare(config), classify._Log.told
+    whole, place = epath.Path(tmp_path / "whole"), epath.Path(tmp_path / "cut")
+    classify.classify(resolved, whole)
+    heard = []
+
+    def cut(log, task, steps, values, answer):
+        told(log, task, steps, values, answer)
+        if (task.fold, steps) == (1, 34):
+            curve = place / "predictions" / "tiny_adcrnn_L_f1_real_seed_0_fold_1.learning.jsonl"
+            with curve.open("a") as file:
+                file.write('{"step": 5')
+            raise KeyboardInterrupt
+
+    def going_on(log, task, steps, values, answer):
+        heard.append((task.fold, steps))
+        told(log, task, steps, values, answer)
+
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    monkeypatch.setattr(classify._Log, "told", cut)
+    with pytest.raises(KeyboardInterrupt):
+        classify.classify(resolved, place)
+    monkeypatch.setattr(classify._Log, "told", going_on)
+    classify.classify(resolved, place)
+    assert heard == [(1, 34), (1, 51), (2, 17), (2, 34), (2, 51)]
+    for file in ("predictions.csv", "learning.csv"):
+        assert (place / file).read_bytes() == (whole / file).read_bytes()
+    assert not list((place / "predictions").glob("*.states"))
+
+
 def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_path, monkeypatch):
     config = get_config("debug")
     config.arms, config.classifiers = (), ("tiny adcrnn L_f1",)
@@ -351,6 +452,22 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
     assert not (tmp_path / "lost" / "predictions.csv").exists()
 
 
+def test_a_gan_that_diverged_is_not_trained_on(tmp_path, capsys):
+    config, place = get_config("debug"), epath.Path(tmp_path)
+    config.arms, config.sound.conditional, config.sound.wavegan_steps = ("wavegan",), False, 8
+    config.sound.learning_rate = 1e38
+    resolved = study.prepare(config)
+    resolved = replace(resolved, members=resolved.members[:1])
+    train.train(resolved, place, 1, lambda size: None)
+    assert [line["step"] for line in writers.read_lines(place / "metrics.jsonl")] == [2]
+    assert "member 0 diverged at step" in capsys.readouterr().err
+    trained = train.Generators(resolved, place)
+    count_C = resolved.missing(resolved.folds[0])
+    assert resolved.members[0].emotions == ("anger",) and count_C[0] == 0
+    assert trained.fault("wavegan", 0, 0, count_C) is None  # nothing is made of anger
+    assert "wavegan: training diverged" in str(trained.fault("wavegan", 0, 0, count_C + 1))
+
+
 def test_clips_of_gans_that_diverged_train_nothing_and_are_a_hole(run, tmp_path):
     config, cut = get_config("debug"), epath.Path(tmp_path / "cut")
     config.arms, config.classifiers = ("time_shift", "wavegan"), ("tiny adcrnn L_f1",)
@@ -375,7 +492,7 @@ def test_clips_of_gans_that_diverged_train_nothing_and_are_a_hole(run, tmp_path)
     assert hole["reason"] == "wavegan: training diverged at step 3; lower config.sound.learning_rate"
 
 
-@pytest.mark.parametrize("preset", ["", "losses", "networks", "paper", "paper_losses"])
+@pytest.mark.parametrize("preset", ["", "losses", "networks", "paper", "paper_losses", "paper_networks"])
 def test_every_preset_makes_a_study(preset):
     config = get_config(preset)
     config.corpus.root, config.groups = str(ROOT / "tests" / "data" / "emodb"), 3
@@ -445,7 +562,7 @@ def test_clips_that_end_before_a_slice_are_counted(capsys):
         ),
         ("groups", 7, "config.groups=7: random folds are 2 to 3, since the smallest class has 3"),
         ("loudness", "loud", "config.loudness: 'loud' is none of kept, normalised"),
-        ("balance.reference", "joy", "class 'joy' is none of anger"),
+        ("balance.reference", "joy", "config.balance.reference: 'joy' is none of anger"),
         ("balance.factor", -1.0, "config.balance.factor must be 0 or more"),
         ("sound.samples", 8192, "config.sound.samples is 8192; it must be one of 16384, 32768, 65536"),
         ("sound.size", 0, "config.sound.size must be above 0"),

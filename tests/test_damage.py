@@ -25,7 +25,7 @@ HOLE = {
     "reason": "few",
 }
 JSON = ("config.json", "members.jsonl", "metrics.jsonl", "holes.jsonl")
-TABLES = ("results", "predictions", "quality", "choices", "inner", "contrasts", "points")
+TABLES = ("results", "predictions", "quality", "choices", "inner", "contrasts", "points", "learning")
 
 
 @pytest.fixture(scope="module", params=["plain", "sweep", "recordings"])
@@ -42,7 +42,14 @@ def run(request, tmp_path_factory):
     points = ONE if request.param == "sweep" else None
     make_sweep(place, points, ("wdiv",), config=lambda record: record | {"config": config})
     choice = INNER | {"fold": 0, "held_out": "c/0"}
-    for name, row in {"inner": INNER, "choices": choice, "contrasts": PLACE | PAIR}.items():
+    step = {"classifier": "small adcrnn L_f1", "arm": "real", "fold": 0, "seed": 0, "step": 50}
+    curve = step | {"loss": 1.2, "accuracy": 0.5, "held_out": 0.4}
+    for name, row in {
+        "learning": curve,
+        "inner": INNER,
+        "choices": choice,
+        "contrasts": PLACE | PAIR,
+    }.items():
         pd.DataFrame([row]).to_csv(place / f"{name}.csv", index=False)
     (place / "holes.jsonl").write_text(json.dumps(HOLE) + "\n")
     predictions = pd.read_csv(place / "predictions.csv").assign(p_anger=0.2, p_fear=0.3, p_neutral=0.5)

@@ -12,6 +12,7 @@ from etils import epath
 from sergan import metrics, report
 from sergan.corpora import tables
 from sergan.run_folder import Run
+from sergan.sections import learning
 from tests.test_report import (
     CLASSES,
     HOSTILE,
@@ -427,3 +428,15 @@ def test_names_in_the_new_tables_are_escaped(study, tmp_path, part):
     page = part(*names, **changes)
     assert "script" not in {tag for tag, _ in page.tags}
     assert HOSTILE in page.sections["What could not run"]
+
+
+def test_the_best_step_of_a_network_is_that_of_each_fold():
+    folds = {0: (0.5, 0.9, 0.7), 1: (0.4, 0.4, 0.5), 2: (0.9, 0.9, None)}  # the last one diverged
+    lines = [
+        {"classifier": "c", "arm": "real", "fold": fold, "seed": 0, "step": 50 * (n + 1)}
+        | {"loss": 1.0, "accuracy": 0.5 + 0.1 * n, "held_out": held_out}
+        for fold, looks in folds.items()
+        for n, held_out in enumerate(looks)
+    ]
+    rows = learning._rows(pd.DataFrame(lines).sample(frac=1, random_state=0))
+    assert rows == [["c", "real", "70.0", "60.0", "70.0", "3", "2"]]

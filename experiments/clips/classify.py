@@ -1,6 +1,7 @@
 """Trains the networks on real clips and on real with made ones; writes what they say of held-out clips."""
 
 import threading
+import zlib
 from typing import NamedTuple
 
 import jax
@@ -8,12 +9,13 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from experiments import predictions
+from experiments import generators, predictions
 from experiments.clips import make
 from experiments.clips.study import Study
 from experiments.clips.train import Generators
 from experiments.holes import Holes
 from sergan import logmel, writers
+from sergan.checkpoint import Checkpoints
 from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
@@ -42,8 +44,13 @@ class Job(NamedTuple):
         return run / "predictions" / f"{self.name}.parquet"
 
     def learning(self, run: epath.Path) -> epath.Path:
-        """Where its learning curve is kept."""
-        return run / "predictions" / f"{self.name}.learning.parquet"
+        """Where its learning curve is kept, from the first steps on."""
+        return run / "predictions" / f"{self.name}.learning.jsonl"
+
+    def states(self, run: epath.Path) -> epath.Path:
+        """Where networks in training are, those of the other folds beside it."""
+        name = f"{self.classifier}_{self.arm}_seed_{self.seed}.states".replace(" ", "_")
+        return run / "predictions" / name
 
     @property
     def real_and(self) -> str:
@@ -52,7 +59,8 @@ class Job(NamedTuple):
 
 
 def classify(study: Study, run: epath.Path) -> None:
-    """Writes predictions.csv; folds of a classifier, arm and seed are kept as soon as they are done.
+    """Writes predictions.csv; folds of a classifier, arm and seed are kept as soon as they are done, and what
+    is in training is saved every `config.training.save_every` steps.
 
     As many folds train together as there are devices, on accelerators all. TensorBoard and learning.csv have
     loss and accuracy of every classifier.
@@ -69,14 +77,15 @@ def classify(study: Study, run: epath.Path) -> None:
         for classifier in study.classifiers
     ]
     each = study.config.seeds * study.config.adcrnn.steps  # steps for a fold
-    left = [[job for job in group if not job.path(run).exists()] for group in groups]
-    total = each * sum(map(len, groups))
-    _leave_out(study, run, [job for todo in left for job in todo])
-    left = [[job for job in todo if not job.path(run).exists()] for todo in left]
-    done = total - each * sum(map(len, left))
-    batches = [todo[start : start + count] for todo in left for start in range(0, len(todo), count)]
+    batches = list[list[Job]]()
+    for group in groups:
+        sound = _without_holes(study, run, group)
+        batches += [sound[start : start + count] for start in range(0, len(sound), count)]
+    todo = [jobs for jobs in batches if not all(job.path(run).exists() for job in jobs)]
+    total = each * sum(map(len, batches))
+    done = total - each * sum(map(len, todo))
     with writers.Progress("classifiers", total, done) as progress:
-        for jobs in batches:
+        for jobs in todo:
             with _Log(study, run, jobs, progress, done) as log:
                 _classify(study, run, spectrograms, jobs, log)
             done += each * len(jobs)
@@ -86,11 +95,17 @@ def classify(study: Study, run: epath.Path) -> None:
         raise UserError(
             f"{run}: every classifier diverged; begin anew with a lower config.adcrnn.learning_rate"
         )
-    learning = [job.learning(run) for group in groups for job in group]
-    frames = [writers.read_frame(path) for path in learning if path.exists()]
-    if frames:  # folds that an older version trained have none
-        writers.write_frame(run / "learning.csv", pd.concat(frames))
+    curves = [_curve(job.learning(run)) for group in groups for job in group]
+    if any(map(len, curves)):
+        writers.write_frame(run / "learning.csv", pd.concat(filter(len, curves)))
     writers.write_frame(run / "predictions.csv", pd.concat(parts))
+
+
+def _curve(path: epath.Path) -> pd.DataFrame:
+    """A learning curve, each step of a network once: what came after the last save was trained again."""
+    lines = writers.read_lines(path, {"seed": int, "step": int})
+    frame = pd.DataFrame(lines, columns=None if lines else ["seed", "step"])
+    return frame.drop_duplicates(["seed", "step"], keep="last").sort_values(["seed", "step"])
 
 
 class _Log:
@@ -100,12 +115,15 @@ class _Log:
         self, study: Study, run: epath.Path, jobs: list[Job], progress: writers.Progress, done: int
     ) -> None:
         self._study, self._run, self._progress, self._done = study, run, progress, done
-        self._jobs, self._lines = {job.fold: job for job in jobs}, list[dict[str, object]]()
+        self._jobs = {job.fold: job for job in jobs}
         self._events: dict[str, Events] = {}
         self._steps: dict[str, int] = {}
         self._lock, self._closed = threading.Lock(), False
 
     def __enter__(self) -> "_Log":
+        (self._run / "predictions").mkdir(parents=True, exist_ok=True)
+        for job in self._jobs.values():
+            writers.drop_cut_line(job.learning(self._run))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,33 +140,32 @@ class _Log:
             right_U = answer.label_R == self._study.label_U[task.test_U]
             values = values | {"held_out": float(np.mean(right_U))}
         line = {"classifier": job.classifier, "arm": job.real_and, "fold": task.fold, "seed": task.seed}
+        line |= {"step": steps} | {key: writers.short(value) for key, value in values.items()}
         with self._lock:
             if self._closed:
                 return
-            self._lines.append(line | {"step": steps} | {key: writers.short(v) for key, v in values.items()})
+            writers.append_lines(job.learning(self._run), [line])
             if name not in self._events:
-                self._events[name] = Events(self._run / FOLDER / name)
+                self._events[name] = Events(self._run / FOLDER / name, steps)
             self._events[name].scalars(steps, values)
             self._steps[name] = steps
             self._progress(self._done + sum(self._steps.values()), values=values)
 
-    def write(self, job: Job) -> None:
-        """Keeps the lines of a job, each step of a classifier once, beside its predictions."""
-        lines = [line for line in self._lines if line["fold"] == job.fold]
-        frame = pd.DataFrame(lines, columns=None if lines else ["seed", "step"])
-        frame = frame.drop_duplicates(["seed", "step"], keep="last")  # halved programs begin anew
-        writers.write_frame(job.learning(self._run), frame.sort_values(["seed", "step"]))
 
-
-def _leave_out(study: Study, run: epath.Path, jobs: list[Job]) -> None:
-    """Keeps a hole in the place of predictions by clips of GANs that diverged."""
-    generators = Generators(study, run)
+def _without_holes(study: Study, run: epath.Path, jobs: list[Job]) -> list[Job]:
+    """Those that clips can be made for; keeps a hole for each whose GANs diverged."""
+    trained, sound = Generators(study, run), list[Job]()
     for job in jobs:
-        if fault := generators.fault(job.arm, job.fold, job.seed):
+        fold = study.folds[job.fold]
+        fault = trained.fault(job.arm, job.fold, job.seed, study.missing(fold))
+        if fault is None:
+            sound.append(job)
+        elif not job.path(run).exists():
             holes = Holes(NORMALISATION, job.arm)
-            holes.add(study.folds[job.fold], _amount(study, job), fault)
+            holes.add(fold, _amount(study, job), fault)
             holes.write(job.path(run))
             writers.write_frame(job.path(run), pd.DataFrame())
+    return sound
 
 
 def _classify(
@@ -172,8 +189,9 @@ def _classify(
         places_N = np.arange(len(seen) - len(label_N), len(seen))
         tasks += [_task(study, study.folds[job.fold], places_N, label_N, seed) for seed in _seeds(study, job)]
     settings = study.classifiers[jobs[0].classifier]
-    look = study.config.adcrnn.look_every
-    said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, told=log.told, look=look)
+    look, save = study.config.adcrnn.look_every, study.config.training.save_every
+    beside = adcrnn.Beside(log.told, look, lambda *own: _states(run, jobs[0], *own), save)
+    said = adcrnn.fit_predict(settings, logmel.join(seen), tasks, beside=beside)
     for job in jobs:
         holes, lines = Holes(NORMALISATION, job.arm), [pd.DataFrame()]
         for task, answer in zip(tasks, said, strict=True):
@@ -184,9 +202,15 @@ def _classify(
             else:
                 reason = f"{job.classifier} diverged with seed {task.seed}; lower config.adcrnn.learning_rate"
                 holes.add(study.folds[job.fold], _amount(study, job), UserError(reason))
-        log.write(job)
         holes.write(job.path(run))
         writers.write_frame(job.path(run), pd.concat(lines))
+    jobs[0].states(run).rmtree(missing_ok=True)
+
+
+def _states(run: epath.Path, job: Job, tasks: list[ClipTask], together: int) -> Checkpoints:
+    """Where tasks that train as one program are saved; others find nothing there."""
+    whose = repr([together, *((task.fold, task.seed) for task in tasks)])
+    return generators.checkpoints(job.states(run) / f"{zlib.crc32(whose.encode()):08x}")
 
 
 def _seeds(study: Study, job: Job) -> range:

@@ -15,7 +15,7 @@ def write(study: Study, run: epath.Path) -> None:
     Of the first fold and seed: a training clip of each class and what the arms made for that class first,
     where they shift clips of that very clip.
     """
-    if (run / "examples").exists():
+    if all((run / "examples" / name).exists() for name in ("metadata.csv", "mel.parquet")):
         return
     fold = study.folds[0]
     made = {arm: make.read(study, run, make.Job(arm, 0, 0)) for arm in study.arms if arm != "duplicate"}

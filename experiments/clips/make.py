@@ -46,7 +46,7 @@ def make(study: Study, run: epath.Path) -> None:
     jobs = [Job(arm, fold.index, seed) for arm in study.arms for seed in seeds for fold in study.folds]
     with writers.Progress("clips", len(jobs)) as progress:
         for number, job in enumerate(jobs):
-            if not job.folder(run).exists():
+            if not (job.folder(run) / "metadata.csv").exists():
                 write(job.folder(run), _made(study, generators, job))
             progress(number + 1)
 
@@ -74,6 +74,7 @@ def write(folder: epath.Path, made: Made, tables: Mapping[str, pd.DataFrame] | N
                 soundfile.write(out, x_T, RATE, "PCM_16", format=file.rpartition(".")[2].upper())
     for name, table in {"metadata.csv": made.lines, **(tables or {})}.items():
         writers.write_frame(partial / name, table)
+    folder.rmtree(missing_ok=True)  # without its metadata, or not all of it
     partial.rename(folder)
 
 
@@ -103,10 +104,11 @@ def file_name(number: int, words: str, ending: str) -> str:
 
 def _made(study: Study, generators: Generators, job: Job) -> Made:
     fold = study.folds[job.fold]
-    if generators.fault(*job):
+    count_C = study.missing(fold)
+    if generators.fault(*job, count_C):
         return Made([], _frame([]))
     if job.arm in KINDS:
-        return of_noise(study, generators, job, study.missing(fold), "clips")
+        return of_noise(study, generators, job, count_C, "clips")
     return _of_clips(study, fold, job)
 
 

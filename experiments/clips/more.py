@@ -47,7 +47,8 @@ def _of_kind(resolved: study.Study, generators: Generators, kind: str, per_class
     """Clips of one kind of GAN, from its folds and seeds in turn."""
     seeds = range(resolved.config.sound.seeds)
     jobs = [make.Job(kind, fold.index, seed) for seed in seeds for fold in resolved.folds]
-    jobs = [job for job in jobs if not generators.fault(*job)]
+    all_C = np.ones(len(resolved.classes), int)
+    jobs = [job for job in jobs if not generators.fault(*job, all_C)]
     if not jobs:
         raise UserError(f"all GANs of {kind} diverged; begin anew with a lower config.sound.learning_rate")
     parts = []

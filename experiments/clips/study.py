@@ -93,6 +93,8 @@ def prepare(config: Any, progress: Callable[[int, int], None] | None = None) -> 
         _check_window(config.shifts.fft, samples, found)
     if set(config.arms) & set(KINDS):
         _tell_of_silence(config.sound.samples, samples)
+    if config.protocol != "clip":  # whose folds keep copies together
+        inputs.tell_copies(corpus, samples)
     return assemble(config, corpus, samples)
 
 
@@ -285,12 +287,20 @@ def keep_clips(run: epath.Path, resolved: Study) -> None:
     corpus, path = resolved.corpus, run / "clips.csv"
     columns = {"clip": corpus.ids_U, "speaker": corpus.speakers_U, "emotion": corpus.emotions_U}
     clips = pd.DataFrame(columns).assign(samples=[len(x_T) for x_T in resolved.clips]).astype(str)
+    levels = np.array([np.sqrt(np.mean(np.square(x_T, dtype=np.float64))) for x_T in resolved.clips])
     if not path.exists():
-        writers.write_frame(path, clips)
+        writers.write_frame(path, clips.assign(level=levels.round(7)))
     kept = writers.read_frame(path, list(clips)).fillna("")
-    if kept.to_numpy().tolist() != clips.to_numpy().tolist():
-        old, new = (set(map(tuple, frame.to_numpy().tolist())) for frame in (kept, clips))
+    if kept[list(clips)].to_numpy().tolist() != clips.to_numpy().tolist():
+        old, new = (set(map(tuple, frame[list(clips)].to_numpy().tolist())) for frame in (kept, clips))
         raise UserError(
             f"{path}: the run began with other clips: {len(old - new)} of {len(kept)} are gone or changed, "
             f"{len(new - old)} are new; name another folder with --workdir"
+        )
+    # Processors decode slightly differently. Older runs have no levels.
+    changed_U = ~np.isclose(kept.get("level", levels), levels, rtol=1e-3, atol=1e-6)
+    if changed_U.any():
+        raise UserError(
+            f"{path}: the run began with other audio: {changed_U.sum()} of {len(kept)} clips have another "
+            f"level (first {clips['clip'][changed_U.argmax()]}); name another folder with --workdir"
         )

@@ -70,7 +70,8 @@ class _Group:
         self._clips = clips
         self._gan, self.count, self.chunk = members[0].gan, len(members), study.config.training.log_every
         self.step, self.fits, self._indices = 0, False, [member.index for member in members]
-        self._checkpoints = generators.checkpoints(run, number, self._indices)
+        self._sound = True
+        self._checkpoints = generators.checkpoints(generators.state_path(run, number, self._indices))
         self._events: Events | None = None
 
     def start(self) -> None:
@@ -82,23 +83,27 @@ class _Group:
         init, keys = _init(self._gan, self.count), _together([_key(member) for member in self._members])
         abstract = jax.eval_shape(init, keys)
         self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
-        member_log.forget_after(self._run, self._indices, self.step)
+        self._sound = bool(np.any(jax.device_get(self._state.finite)))
+        if self.step:
+            member_log.forget_after(self._run, self._indices, self.step)
         name = f"{self._members[0].arm}_{self._number:03d}"
         self._events = Events(self._run / FOLDER / name, self.step)
         self._started = time.monotonic()
 
     @property
     def left(self) -> int:
-        """Steps that are still to be trained."""
-        return self._gan.steps - self.step
+        """Steps that are still to be trained; none where all members have diverged."""
+        return self._gan.steps - self.step if self._sound else 0
 
     def advance(self) -> dict[str, float]:
         """One chunk, logged, and saved when due; returns mean losses for the progress bar."""
         self._state, metrics = _compiled(self._gan, self.chunk, self.count)(self._data, self._state)
         self.step += self.chunk
-        means = self._write_metrics({name: np.atleast_1d(v) for name, v in jax.device_get(metrics).items()})
+        said, finite_M = jax.device_get((metrics, self._state.finite))
+        self._sound = bool(np.any(finite_M))
+        means = self._write_metrics({name: np.atleast_1d(v) for name, v in said.items()})
         self.fits = True
-        if self.step % self._study.config.training.save_every == 0:
+        if self.left and self.step % self._study.config.training.save_every == 0:
             self.save()
         return means
 
@@ -174,9 +179,11 @@ class Generators:
         """The step at which the member's generator was left."""
         return last_step(self._lines[member.index], member.gan.steps)
 
-    def fault(self, arm: str, fold: int, seed: int) -> UserError | None:
-        """Why clips of an arm, fold and seed cannot be used: a GAN that makes them diverged."""
-        lost = [m for m in self.members(arm, fold, seed) if diverged(self._lines[m.index])]
+    def fault(self, arm: str, fold: int, seed: int, count_C: np.ndarray) -> UserError | None:
+        """Why `count_C` clips of each class cannot be made for an arm, fold and seed: a GAN diverged."""
+        wanted = {emotion for emotion, count in zip(self._study.classes, count_C, strict=True) if count}
+        needed = [m for m in self.members(arm, fold, seed) if wanted.intersection(m.emotions)]
+        lost = [m for m in needed if diverged(self._lines[m.index])]
         if not lost:
             return None
         step = self.step(lost[0])
@@ -191,14 +198,17 @@ class Generators:
                 "the run folder's own command to its end first"
             )
 
-    def clips(self, member: SoundMember, label_N: np.ndarray, stream: str) -> np.ndarray:
-        """Clips x_NxT in [-1, 1] by a member, of the classes `label_N` by their places among its own.
+    def clips(self, member: SoundMember, label_N: np.ndarray, stream: str) -> list[np.ndarray]:
+        """Clips x_T in [-1, 1] by a member, of the classes `label_N` by their places among its own.
+
+        Each is as long as a clip of its class that trains in the member's fold, drawn by lot, and at most as
+        a slice: if all were of one length, it would tell that they were made.
 
         Args:
           stream: of random numbers; the same gives the same clips.
         """
         if not len(label_N):
-            return np.zeros((0, member.gan.samples), np.float32)
+            return []
         gen, key = self._gen(member), rngs.stream(_key(member), stream)
         to_waves = self._inverse(member)
         parts = []
@@ -207,7 +217,17 @@ class Generators:
             own = jax.random.fold_in(key, start)
             made = _compiled_sample(member.gan)(gen, own, jnp.asarray(label_B))
             parts.append(to_waves(np.asarray(made), int(jax.random.bits(rngs.stream(own, "phases")))))
-        return np.concatenate(parts)[: len(label_N)]
+        lengths_N = self._lengths(member, label_N, rngs.stream(key, "lengths"))
+        return [x_T[:length] for x_T, length in zip(np.concatenate(parts), lengths_N, strict=False)]
+
+    def _lengths(self, member: SoundMember, label_N: np.ndarray, key: jax.Array) -> list[int]:
+        """Samples of clips of the classes `label_N` that train in the member's fold, drawn by lot."""
+        train_R = self._study.folds[member.fold].train_R
+        emotion_R = self._study.corpus.emotions_U[train_R]
+        length_R = np.array([len(self._study.clips[u]) for u in train_R])
+        own = [length_R[emotion_R == emotion] for emotion in member.emotions]
+        rng = np.random.default_rng(int(jax.random.bits(key)))
+        return [int(rng.choice(own[label])) for label in label_N]
 
     def _inverse(self, member: SoundMember) -> Callable[[np.ndarray, int], np.ndarray]:
         """What makes waveforms of what the member's GAN makes, and of a seed of their phases."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import optax
 from joblib import Parallel, delayed
 
 from sergan import adam, logmel, losses, nets, rngs
+from sergan.checkpoint import Checkpoints
 from sergan.classifiers.tasks import Answer, rounded
 from sergan.errors import UserError
 from sergan.folds import LeakError
@@ -81,7 +83,22 @@ class ClipTask:
     seed: int
 
 
-Told = Callable[[ClipTask, int, dict[str, float], Answer | None], None]
+class Beside(NamedTuple):
+    """What goes on beside the training of tasks, of which no answer depends.
+
+    `told` is called for each task after every few steps, from several threads, with its steps so far, what
+    these few said on average: "loss", of the whole, and "accuracy" on segments that train; and, about every
+    `look` steps, with what it answers by now. About every `save` steps the state of the tasks of a program,
+    which has room for so many, is saved in `states` of both; it goes on from there.
+    """
+
+    told: Callable[[ClipTask, int, dict[str, float], Answer | None], None] = lambda *_: None
+    look: int = 0  # 0: never
+    states: Callable[[list[ClipTask], int], Checkpoints] | None = None
+    save: int = 0
+
+
+ALONE = Beside()
 
 
 class _Data(NamedTuple):
@@ -109,8 +126,7 @@ def fit_predict(
     clips: Spectrograms,
     tasks: list[ClipTask],
     together: int = 0,
-    told: Told = lambda task, steps, values, answer: None,
-    look: int = 0,
+    beside: Beside = ALONE,
 ) -> list[Answer]:
     """Answers of the tasks, a row for each of a task's `test_U`; the largest posterior over segments counts.
 
@@ -122,9 +138,6 @@ def fit_predict(
         as long as that of one, and `_TOGETHER` elsewhere. As many programs run beside each other as there
         are devices; those of a CPU all on one, where they compile once. Answers depend on neither but for
         rounding, which training makes larger. Half as many are tried where they do not fit the memory.
-      told: is called for each task after every few steps, from several threads, with its steps so far, what
-        these few said on average: "loss", of the whole, and "accuracy" on segments that train; and, about
-        every `look` steps, with what it answers by now, of which no answer depends.
     Raises:
       UserError: no such loss, or no such clip.
       LeakError: a task trains on a clip that it predicts.
@@ -145,7 +158,7 @@ def fit_predict(
         device = devices[0 if on_cpu else number % len(devices)]
         with jax.default_device(device):
             own = jax.tree.map(lambda leaf: leaf[which], data)
-            posterior = _train(settings, together, jax.device_put(frames), own, own_tasks, told, look)
+            posterior = _train(settings, together, jax.device_put(frames), own, own_tasks, beside)
         return posterior[None] if together == 1 else posterior
 
     programs = (delayed(train)(number) for number in range(len(filled) // together))
@@ -156,7 +169,7 @@ def fit_predict(
             raise
         half = -(-together // 2)
         print(f"{together} classifiers do not fit the memory; trying {half}", file=sys.stderr)
-        return fit_predict(settings, clips, tasks, half, told, look)
+        return fit_predict(settings, clips, tasks, half, beside)
     which_N = [_segments(clips, task, settings.net.frames)[0] for task in tasks]
     return [_answer(*pair) for pair in zip(which_N, posteriors, strict=False)]
 
@@ -173,28 +186,36 @@ def _train(
     clips: Spectrograms,
     data: _Data,
     tasks: list[ClipTask],
-    told: Told,
-    look: int,
+    beside: Beside,
 ) -> np.ndarray:
     """Posteriors [N, C] of the segments to predict, with an axis of tasks in front if there are several."""
     begin, chunk, predict = _programs(settings, together)
-    state = begin(*_init(settings.net, together)(data.key))
-    length, which_N = (
-        chunk_length(settings.steps),
-        [_segments(clips, t, settings.net.frames)[0] for t in tasks],
-    )
-    for done in range(0, settings.steps, length):
-        state, said = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
-        said_M = {name: np.atleast_1d(value) for name, value in jax.device_get(said).items()}
-        ended, answers = done + length, list[Answer | None]([None] * len(tasks))
-        if look and (ended // look > done // look or ended == settings.steps):
-            posterior = np.asarray(predict(clips, data, state))
-            pairs = zip(which_N, posterior[None] if together == 1 else posterior, strict=False)
-            answers = [_answer(*pair) for pair in pairs]
-        for place, task in enumerate(tasks):
-            values = {name: float(value_M[place]) for name, value_M in said_M.items()}
-            told(task, ended, values, answers[place])
+    state, done = begin(*_init(settings.net, together)(data.key)), 0
+    length = chunk_length(settings.steps)
+    which_N = [_segments(clips, task, settings.net.frames)[0] for task in tasks]
+    with closing(beside.states(tasks, together)) if beside.states else nullcontext() as states:
+        if states and (saved := states.latest()):
+            state, done = states.restore(saved, state), saved
+        while done < settings.steps:
+            state, said = chunk(clips, data, jnp.asarray(done, jnp.int32), state)
+            said_M = {name: np.atleast_1d(value) for name, value in jax.device_get(said).items()}
+            answers = list[Answer | None]([None] * len(tasks))
+            if _is_due(beside.look, done, done + length, settings.steps):
+                posterior = np.asarray(predict(clips, data, state))
+                pairs = zip(which_N, posterior[None] if together == 1 else posterior, strict=False)
+                answers = [_answer(*pair) for pair in pairs]
+            for place, task in enumerate(tasks):
+                values = {name: float(value_M[place]) for name, value_M in said_M.items()}
+                beside.told(task, done + length, values, answers[place])
+            if states and _is_due(beside.save, done, done + length, settings.steps):
+                states.save(done + length, state)
+            done += length
     return np.asarray(predict(clips, data, state))
+
+
+def _is_due(every: int, before: int, after: int, end: int) -> bool:
+    """Whether what is done about `every` steps, and at the end, is to be done between two steps; 0: never."""
+    return every > 0 and (after // every > before // every or after == end)
 
 
 def chunk_length(steps: int) -> int:

@@ -26,9 +26,7 @@ def learning(run: Run) -> str:
         "Right answers on training segments and on held-out clips over the training steps, per network.",
         "Mean over folds and seeds. Nothing is chosen by these curves: the last step is what counts.",
     )
-    table = Cells(
-        ["Network", "Arm", "Training", "Held out", "Best step", "Looks", "Trained"], _rows(frame), 2
-    )
+    table = Cells(_HEADER, _rows(frame), 2)
     return page.show([picture], run.folder / "figures") + page.table(*table, _CAPTION, firsts(table, 1))
 
 

@@ -1,6 +1,7 @@
 """The segment classifier on real clips, and its tasks alone and together."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import jax
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from sergan import adam, logmel, losses, nets, rngs
+from sergan.checkpoint import Checkpoints
 from sergan.classifiers import adcrnn
-from sergan.classifiers.adcrnn import AdcrnnSettings, ClipTask
+from sergan.classifiers.adcrnn import AdcrnnSettings, Beside, ClipTask
 from sergan.corpora.audio import read_audio
 from sergan.errors import UserError
 from sergan.folds import LeakError
@@ -71,7 +73,7 @@ def test_several_chunks_of_several_calls_compile_one_program(clips, caplog):
     jax.config.update("jax_log_compiles", True)  # in all threads
     with caplog.at_level(logging.WARNING):
         for half in HALVES:
-            adcrnn.fit_predict(own, clips, [task(half)], told=told, look=20)
+            adcrnn.fit_predict(own, clips, [task(half)], beside=Beside(told, 20))
     jax.config.update("jax_log_compiles", False)
     assert looks == 2 * [(17, False), (34, True), (51, True)]
     assert adcrnn.chunk_length(own.steps) == 17
@@ -83,9 +85,8 @@ def test_a_task_alone_equals_itself_among_others(clips):
     tasks = [task(HALVES[0]), task(HALVES[1][:4], fold=1), task(HALVES[0], seed=1, train=HALVES[1][:6])]
     alone = adcrnn.fit_predict(settings(5), clips, tasks, together=1)
     told = []
-    batched = adcrnn.fit_predict(
-        settings(5), clips, tasks, together=2, told=lambda *said: told.append(said), look=3
-    )
+    beside = Beside(lambda *said: told.append(said), look=3)
+    batched = adcrnn.fit_predict(settings(5), clips, tasks, together=2, beside=beside)
     heard = sorted((task.fold, task.seed, steps) for task, steps, *_ in told)  # from two threads
     assert heard == sorted((task.fold, task.seed, 5) for task in tasks)
     assert all(said["loss"] > 0 and 0 <= said["accuracy"] <= 1 for *_, said, _ in told)
@@ -96,6 +97,33 @@ def test_a_task_alone_equals_itself_among_others(clips):
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one.probability_RxC, other.probability_RxC, atol=1e-3)
     assert not np.allclose(alone[0].probability_RxC, alone[2].probability_RxC, atol=1e-2)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_tasks_go_on_from_the_state_that_was_saved(clips, tmp_path, together):
+    tasks = [task(HALVES[0]), task(HALVES[1], fold=1), task(HALVES[0], seed=1)]
+    heard = []
+
+    def states(tasks, room):
+        assert room == together
+        return Checkpoints(tmp_path / "_".join(f"{task.fold}{task.seed}" for task in tasks))
+
+    def told(task, steps, *_):
+        heard.append(steps)
+
+    own = settings(51)
+    plain = adcrnn.fit_predict(own, clips, tasks, together)
+    saved = adcrnn.fit_predict(own, clips, tasks, together, Beside(told, states=states, save=20))
+    assert sorted(heard) == [17] * 3 + [34] * 3 + [51] * 3
+    heard.clear()
+    for place in tmp_path.iterdir():  # each chunk but the first passes a multiple of 20, or is the last
+        assert sorted(step.name for step in place.iterdir() if step.name.isdigit()) == ["34", "51"]
+        shutil.rmtree(place / "51")
+    again = adcrnn.fit_predict(own, clips, tasks, together, Beside(told, states=states, save=20))
+    assert heard == [51] * 3
+    for one, other, third in zip(plain, saved, again, strict=True):
+        np.testing.assert_array_equal(one.probability_RxC, other.probability_RxC)
+        np.testing.assert_array_equal(one.probability_RxC, third.probability_RxC)
 
 
 def test_tasks_that_do_not_fit_the_memory_are_tried_in_halves(clips, monkeypatch, capsys):
