@@ -29,6 +29,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.gan.epochs = 12
     config.gan.decay_epochs = 4
     config.training.members_per_group = 2
+    config.training.log_every, config.training.save_every = 12, 120  # as many as epochs: fits any corpus
     presets = {"": lambda _: None, "debug": _debug}
     if arg not in presets:
         raise ValueError(f"no preset {arg!r} in configs/emodb_logmel.py; there is debug")

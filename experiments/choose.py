@@ -31,33 +31,35 @@ _KEYS = ["classifier", "setting", "fold", "speaker", "truth"]
 def choose(study: Study, run: epath.Path) -> Choices:
     """Writes choices.csv and inner.csv, every setting's UAR; returns the choices.
 
-    An arm's trials are kept as soon as they are done.
+    An arm's trials, of each point of a sweep, are kept as soon as they are done.
     """
     if not study.inner:
         return {}
     generators = Generators(study, run)
     parts = [(n, arm) for n in study.config.normalisations for arm in ("real", *study.arms)]
-    mine = hosts.mine(parts)
+    mine = hosts.mine([(*part, point) for part in parts for point in study.points_of(part[1])])
     with hosts.progress("choice", len(mine)) as progress:
-        for done, (normalisation, arm) in enumerate(mine, start=1):
-            path = _path(run, normalisation, arm)
+        for done, (normalisation, arm, point) in enumerate(mine, start=1):
+            path = _path(run, normalisation, arm, point)
             if not path.exists():
-                trials = _Trials(study, generators, normalisation, arm, Holes(normalisation, arm))
+                holes = Holes(normalisation, arm)
+                trials = _Trials(study, generators, normalisation, arm, point, holes)
                 frame = trials.all()
-                trials.holes.write(path)
+                holes.write(path)
                 writers.write_frame(path, frame)
             progress(done)
     hosts.meet("tried")
     choices: Choices = {}
     lines, tried = [], []
     for normalisation, arm in parts:
-        found = writers.read_frame(_path(run, normalisation, arm))
+        paths = [_path(run, normalisation, arm, point) for point in study.points_of(arm)]
+        found = pd.concat([writers.read_frame(path) for path in paths])
         for classifier, fold, setting, uar in _best(study, arm, found):
             choices[normalisation, arm, classifier, fold.index] = setting
             place = {"fold": fold.index, "held_out": " ".join(fold.held_out)}
-            lines.append(_line(normalisation, classifier, arm, place, setting, uar))
+            lines.append(_line(study, normalisation, classifier, arm, place, setting, uar))
         tried += [
-            _line(normalisation, classifier, arm, {}, setting, uar)
+            _line(study, normalisation, classifier, arm, {}, setting, uar)
             for classifier, setting, uar in _tried(study, arm, found)
         ]
     if hosts.first():
@@ -66,8 +68,8 @@ def choose(study: Study, run: epath.Path) -> Choices:
     return choices
 
 
-def _path(run: epath.Path, normalisation: str, arm: str) -> epath.Path:
-    return run / "choice" / f"{normalisation}_{arm}.parquet"
+def _path(run: epath.Path, normalisation: str, arm: str, point: int) -> epath.Path:
+    return run / "choice" / f"{normalisation}_{arm}{f'_{point}' if point else ''}.parquet"
 
 
 def _best(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, Fold, Setting, float]]:
@@ -124,7 +126,13 @@ def _tried(study: Study, arm: str, trials: pd.DataFrame) -> Iterator[tuple[str, 
 
 
 def _line(
-    normalisation: str, classifier: str, arm: str, place: dict[str, object], setting: Setting, uar: float
+    study: Study,
+    normalisation: str,
+    classifier: str,
+    arm: str,
+    place: dict[str, object],
+    setting: Setting,
+    uar: float,
 ) -> dict[str, object]:
     return {
         "normalisation": normalisation,
@@ -132,23 +140,25 @@ def _line(
         "arm": arm if arm == "real" else f"real+{arm}",
         **place,
         **setting.words(),
+        "amount": study.sets(arm, setting.amount),
         "inner_uar": round(uar, 6),
     }
 
 
 @dataclass(frozen=True)
 class _Trials:
-    """All settings of one arm in all inner folds."""
+    """All settings of one arm at one point of a sweep in all inner folds."""
 
     study: Study
     generators: Generators
     normalisation: str
     arm: str
+    point: int
     holes: Holes
 
     def all(self) -> pd.DataFrame:
         """Hits and totals of each classifier, setting, inner fold, left-out speaker and class."""
-        kinds = self._grids[self.study.config.classifiers[0]]
+        kinds = [kind for kind in self._grids[self.study.config.classifiers[0]] if kind[1] == self.point]
         frames = []
         for folds in in_parts(self.study, self.arm, self.study.inner, self._most):
             for kind in kinds:

@@ -40,8 +40,8 @@ def check_flags(given: Any, rest: list[str]) -> None:
 def overrides(flag: Any, sweep: str) -> dict[str, Any]:
     """What the command line changes in the config of the flag --config; points of --sweep are put into it.
 
-    A table of one's own or a stock set in place of EMO-DB is named after itself, unless a name is given: what
-    is known of EMO-DB does not hold for it.
+    A stock set, or a table of one's own in place of EMO-DB, is named after itself, unless a name is given:
+    what is known of the corpus that the config names does not hold for it.
 
     Raises:
       UserError: there is no config, `sweep` is no grid, the config has no sweep of its own, or its kind is to
@@ -62,9 +62,11 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
             f"--config.gan.loss: this study's arms are {', '.join(flag.value.arms)}; name others with "
             "--config.arms"
         )
-    corpus = flag.value.corpus
-    if "corpus.name" not in found and corpus.name == EMBEDDED:
-        if found.get("corpus.table"):
+    for key in {"corpus", "target"} & set(flag.value):
+        corpus = flag.value[key]
+        if f"{key}.name" in found:
+            continue
+        if found.get(f"{key}.table") and corpus.name == EMBEDDED:
             corpus.name = Path(corpus.table).stem
         elif corpus.root.startswith(PREFIX):
             corpus.name = re.split("[/:]", corpus.root.removeprefix(PREFIX))[0]

@@ -43,9 +43,9 @@ def remaining(run: epath.Path, planned: Sequence[M]) -> tuple[int, list[M]]:
     hosts.meet("a group is done")
     number = 0
     while path(run, number).exists():
-        if hosts.first():
-            drop_states(run, number)
         number += 1
+    if hosts.first() and number:
+        drop_states(run, number - 1)
     lines = member_log.read(run)
     trained = {line["member"] for line in lines if line["group"] < number}
     left = [member.index not in trained for member in planned]

@@ -60,6 +60,9 @@ def check_config(config: Any) -> None:
     if len(swept) < len(config.sweep):
         merged = len(config.sweep) - len(swept)
         print(f"config.sweep: {merged} points were there before and are merged", file=sys.stderr)
+    if config.sweep and len(swept) == 1:
+        keys = [f"{'hypers' if key in config.hypers else 'gan'}.{key}" for key in swept[0]]
+        raise UserError(f"config.sweep has one point; set it with --config.{' and --config.'.join(keys)}")
     for point in swept:
         check(points.at(config, point))
     for key in ("corpus", "target") if config.protocol == "across" else ("corpus",):

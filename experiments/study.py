@@ -95,7 +95,7 @@ class Study:
         train_RxD = self.corpus.x_UxD[self.folds[0].train_R]  # the same in all folds where it is looked at
         return folds.normalised_source(source, normalisation, train_RxD)
 
-    @property
+    @cached_property
     def amount(self) -> float:
         """`config.amount`, or where it is 0 the sets that the rows of S make (mean over the folds)."""
         if self.config.amount:

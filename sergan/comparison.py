@@ -4,7 +4,7 @@ Rows without an amount were chosen on inner folds, amount and settings for each 
 with one are the curve at fixed settings. A study without inner choice has the latter only, and they count.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -82,15 +82,15 @@ def optimism(results: pd.DataFrame) -> pd.DataFrame:
     return both.assign(optimism=both["claimed"] - both["uar"])
 
 
-def choices_made(choices: pd.DataFrame, points: Mapping[int, str] | None = None) -> pd.DataFrame:
+def choices_made(choices: pd.DataFrame, points: Sequence[str] = ()) -> pd.DataFrame:
     """What was chosen over the outer folds, counted, by normalisation, classifier and arm, in words.
 
-    `points` are what a sweep's points are called.
+    `points` are what the point of each line is called, in a sweep.
     """
     columns = ["amount", "regularisation", "strength", "real_share", "setting"]
     there = [name for name in columns if name in choices and choices[name].notna().any()]
     if points:
-        choices, there = choices.assign(point=choices["point"].map(points)), ["point", *there]
+        choices, there = choices.assign(point=points), ["point", *there]
     counts = choices.groupby([*GROUP, "arm"], sort=False)[there].agg(_counts)
     return in_order(counts.reset_index())
 

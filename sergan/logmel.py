@@ -169,11 +169,19 @@ def fit(clips: Spectrograms, which_U: np.ndarray) -> Standard:
         total_Fx3 = total_Fx3 + own_TxFx3.sum(axis=0)
         square_Fx3 = square_Fx3 + np.square(own_TxFx3).sum(axis=0)
         count += frames
-    mean_Fx3 = np.asarray(total_Fx3 / count)
-    variance_Fx3 = np.asarray(square_Fx3 / count) - mean_Fx3**2
-    varies_Fx3 = variance_Fx3 > 1e-10 * (1 + mean_Fx3**2)
-    scale_Fx3 = np.divide(1, np.sqrt(np.abs(variance_Fx3)), where=varies_Fx3, out=np.zeros_like(mean_Fx3))
-    return Standard(mean_Fx3.astype(np.float32), scale_Fx3.astype(np.float32))
+    return Standard(*mean_and_scale(np.asarray(total_Fx3), np.asarray(square_Fx3), count))
+
+
+def mean_and_scale(total: np.ndarray, square: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and inverse deviation, float32, of `count` values each, whose sums and sums of squares are given.
+
+    What never varies is scaled to 0.
+    """
+    mean = total / count
+    variance = square / count - mean**2
+    varies = variance > 1e-10 * (1 + mean**2)
+    scale = np.divide(1, np.sqrt(np.abs(variance)), where=varies, out=np.zeros_like(mean))
+    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def standardise(x_BxTxFx3: jax.Array, standard: Standard) -> jax.Array:

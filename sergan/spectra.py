@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sergan.errors import UserError
+from sergan.logmel import mean_and_scale
 
 WINDOW = 256  # samples, 16 ms; the FFT's size, too
 HOP = 128  # samples
@@ -56,11 +57,7 @@ def fit_bins(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         count += frames
     if not count:
         raise UserError(f"{len(clips)} clips have no frame of {WINDOW} samples to norm spectrograms by")
-    mean_F = total_F / count
-    variance_F = square_F / count - mean_F**2
-    varies_F = variance_F > 1e-10 * (1 + mean_F**2)
-    scale_F = np.divide(1, np.sqrt(np.abs(variance_F)), where=varies_F, out=np.zeros(BINS))
-    return mean_F.astype(np.float32), scale_F.astype(np.float32)
+    return mean_and_scale(total_F, square_F, count)
 
 
 def waveforms(

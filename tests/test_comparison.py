@@ -103,6 +103,8 @@ def test_choices_are_counted_numbers_by_size_words_by_frequency():
     assert made["setting"].iloc[0] == "large (3); small (1)"
     assert set(made["regularisation"]) == {"0.001"}
     assert "strength" not in made
+    named = comparison.choices_made(choices, ["λ 1"] * 3 + ["λ 2"] + [""] * 4)
+    assert list(named["point"]) == ["", "λ 1 (3); λ 2 (1)"]
     assert comparison.mean_amounts(choices) == {
         ("train", "dnn", "real+x"): 4.0,
         ("train", "dnn", "real"): 0.0,

@@ -137,6 +137,10 @@ def test_groups_of_speakers_that_cannot_be_made_are_refused(config):
         (["--sweep=lambda_cyc="], "--sweep: 'lambda_cyc=' is not key=value,value"),
         (["--sweep=lambda_cyc=1;lambda_cyc=2"], "--sweep: 'lambda_cyc=2' is not"),
         (["--sweep=nope=1"], "config.sweep: nope is no setting"),
+        (
+            ["--sweep=lambda_cyc=1,1;residual=True"],
+            "config.sweep has one point; set it with --config.hypers.lambda_cyc and --config.gan.residual",
+        ),
         (["--sweep=loss=gan,wdiv"], "config.sweep: loss is no setting"),
         (["--sweep=lambda_cyc=nan"], "config.sweep: lambda_cyc='nan' must be like config.hypers.lambda_cyc"),
         (["--profile=-1"], "--profile=-1: -1 is not a non-negative integer"),

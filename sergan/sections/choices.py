@@ -71,8 +71,8 @@ def choices(run: Run) -> str:
     """What the inner folds chose."""
     if run.choices is None or run.choices.empty:
         return ""
-    names = None if run.points is None else sweep.words(run.points)
-    table = cells.choices(comparison.choices_made(run.choices, names))
+    points = [] if run.points is None else sweep.labels(run.choices, run.points)
+    table = cells.choices(comparison.choices_made(run.choices, points))
     caption = (
         "What the inner folds chose; where outer folds differ, their number in brackets. Sets: synthetic "
         "rows in multiples of the real training set; real share: the real rows' part of the whole weight."

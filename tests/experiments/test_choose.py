@@ -13,7 +13,7 @@ from experiments import arms, choose, classify, quality, speech, study
 from experiments.arms import Bench, bench
 from experiments.holes import Holes, gather
 from experiments.settings import CLASSIFIERS, Setting, fixed, grid
-from sergan import writers
+from sergan import folds, writers
 from sergan.augment import Synthetic
 from sergan.classifiers.svm import SvmSettings
 from sergan.errors import UserError
@@ -93,8 +93,8 @@ def test_rows_of_a_fold_are_scaled_by_its_own_training_rows_and_come_from_others
         real_R = fold.train_R
         np.testing.assert_allclose(ours.x_NxD[real_R].mean(axis=0), 0, atol=1e-5)
         assert ours.synthetic.x_KxNxD.shape == (2, 5, 6)
-        heard = made.source.speakers_U[made.source.speakers_U != fold.held_out[0]]
-        assert ours.synthetic.parent_KxN.max() < len(heard)
+        heard = made.source.speakers_U[folds.source_rows(fold, made.source)]
+        assert not set(heard[ours.synthetic.parent_KxN.ravel()]) & set(fold.held_out)
 
 
 @pytest.mark.parametrize("arm", ["moments", "wdiv", "noise"])
@@ -238,6 +238,14 @@ def test_no_fold_chooses_more_sets_than_its_source_has_rows_for(made, arm, amoun
     frames = [frame.assign(setting=i, hits=3 * s.amount) for i, s in enumerate(settings)]
     found = choose._best(short, arm, pd.concat(frames).assign(classifier="svm"))
     assert [setting.amount for _, _, setting, _ in found] == [amount] * 4
+
+
+def test_without_amounts_to_choose_from_tables_have_the_sets_that_train(made, tmp_path):
+    made.config.amount, made.config.curve, made.config.choice.amounts = 0.0, (), ()
+    choose.choose(made, epath.Path(tmp_path))
+    for name in ("choices", "inner"):
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        assert dict(zip(table.arm, table.amount, strict=True)) == {"real": 0.0, "real+moments": 2.0}
 
 
 def test_choices_are_the_best_inner_settings_and_are_kept(made, tmp_path):
