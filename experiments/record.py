@@ -14,7 +14,7 @@ from etils import epath
 
 from experiments import config_file, hosts, lock, storage
 from sergan import shapes
-from sergan.corpora.tables import ENDINGS
+from sergan.corpora.table_files import ENDINGS
 from sergan.errors import UserError
 from sergan.run_folder import read_record
 

@@ -10,7 +10,7 @@ from etils import epath
 from experiments import classes, points
 from experiments.checks import check
 from sergan import inputs, mapping
-from sergan.corpora import CORPORA, clip_table, tables
+from sergan.corpora import CORPORA, clip_table, table_files, tables
 from sergan.corpora.prepared import PREFIX
 from sergan.corpora.recordings import Recording
 from sergan.corpora.tables import FeatureTable
@@ -131,16 +131,16 @@ def is_audio(config: Any) -> bool:
 
 
 def _is_audio(name: str, columns: Mapping[str, str]) -> bool:
-    table = name.lower().endswith(tables.ENDINGS)
+    table = name.lower().endswith(table_files.ENDINGS)
     return name not in ("", "speech", "corpus") and (not table or clip_table.is_one(name, columns))
 
 
 def keep(rows: Rows, run: epath.Path) -> None:
     """Writes the rows into the run folder."""
     if rows.unused is not None and len(rows.unused.ids_U):
-        tables.write(rows.unused, run / _UNUSED)
-    tables.write(rows.source, run / _SOURCE)
-    tables.write(rows.corpus, run / _CORPUS)
+        table_files.write(rows.unused, run / _UNUSED)
+    table_files.write(rows.source, run / _SOURCE)
+    table_files.write(rows.corpus, run / _CORPUS)
 
 
 def are_kept(run: epath.Path) -> bool:
@@ -191,6 +191,6 @@ def _part(config: Any, corpus: FeatureTable) -> FeatureTable:
 def _kept(path: epath.Path) -> FeatureTable:
     """Rows that a run folder keeps."""
     try:
-        return tables.read(path)
+        return table_files.read(path)
     except UserError as error:
         raise UserError(f"{error}; delete it and run the run folder's own command again") from error

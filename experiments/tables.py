@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sergan import features
-from sergan.corpora import CORPORA, tables
+from sergan.corpora import CORPORA, table_files
 from sergan.corpora.recordings import Recording, folder
 from sergan.errors import UserError
 from sergan.writers import Progress
@@ -53,7 +53,7 @@ def build(name: str, recordings: list[Recording], options: argparse.Namespace) -
     with Progress(name, len(recordings)) as progress:
         table = features.extract(recordings, SET, options.cache, options.workers, progress)
     path = Path(options.out) / f"{name}_{SET}.npz"
-    tables.write(table, path)
+    table_files.write(table, path)
     speakers = len(set(table.speakers_U.tolist()))
     print(
         f"{path}: {len(table.ids_U)} rows of {speakers} speakers, {len(table.names_D)} features "

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sergan import data
-from sergan.corpora import CORPORA, audformat, clip_table, prepared, tables
+from sergan.corpora import CORPORA, audformat, clip_table, prepared, table_files, tables
 from sergan.corpora.audio import frames, header
 from sergan.corpora.recordings import Recording, check_folder, folder
 from sergan.corpora.tables import FeatureTable
@@ -95,7 +95,7 @@ def corpus_table(
 def _table(path: str, extraction: Extraction, columns: Mapping[str, str], key: str) -> FeatureTable:
     """Rows of a table of clips or of features, which the config names at `key`; of the source where empty."""
     if not clip_table.is_one(path, columns):
-        return tables.read(path, columns, key)
+        return table_files.read(path, columns, key)
     files = extraction.files if isinstance(extraction, Outlook) else True
     recordings = clip_table.read(path, columns, bool(key), files, key)
     return extraction.recordings(_set_name(Path(path).expanduser()), recordings)
@@ -153,7 +153,7 @@ def check_source(source: str) -> None:
     path, (name, _, root) = Path(source).expanduser(), source.partition(":")
     if source in ("speech", "corpus") or source.startswith(prepared.PREFIX):
         return
-    table = path.suffix.lower() in tables.ENDINGS
+    table = path.suffix.lower() in table_files.ENDINGS
     if root and name in CORPORA:
         check_folder(Path(root).expanduser())
     elif table and not path.exists():
@@ -161,7 +161,8 @@ def check_source(source: str) -> None:
     elif not path.is_dir() and not table:
         raise UserError(
             f"config.source: {source!r} is neither speech nor corpus, nor a folder of audio, nor a table "
-            f"({', '.join(tables.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of {', '.join(CORPORA)}"
+            f"({', '.join(table_files.ENDINGS)}), nor tfds:NAME, nor NAME:FOLDER with one of "
+            f"{', '.join(CORPORA)}"
         )
 
 

@@ -37,9 +37,9 @@ def draw(run: Run, files: Sequence[RowsFile], per_class: int = _SYNTHETIC_PER_CL
     arms would look alike that are not.
     """
     from sergan import folds
-    from sergan.corpora import tables
+    from sergan.corpora import table_files
 
-    table = tables.read(run.folder / "features.parquet")
+    table = table_files.read(run.folder / "features.parquet")
     frames = [_read(file) for file in files]
     x_UxD = folds.normalised(table, files[0].normalisation)
     train_R = _training(run, table, frames[0])
@@ -65,9 +65,9 @@ def moments(run: Run, file: RowsFile) -> pd.DataFrame:
       feature, rows ("source", "synthetic", "target"), mean, deviation.
     """
     from sergan import folds
-    from sergan.corpora import tables
+    from sergan.corpora import table_files
 
-    table, source = (tables.read(run.folder / f"{name}.parquet") for name in ("features", "source"))
+    table, source = (table_files.read(run.folder / f"{name}.parquet") for name in ("features", "source"))
     frame = _read(file)
     train_R = _training(run, table, frame)
     x_RxD = folds.normalised(table, file.normalisation)[train_R]

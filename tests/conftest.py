@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sergan import data, figures
-from sergan.corpora import emodb, tables
+from sergan.corpora import emodb, table_files
 from sergan.corpora.tables import FeatureTable
 from sergan.features import extract
 
@@ -118,7 +118,7 @@ def narrow(tmp_path_factory):
     for name, kept in (("emodb", "corpus"), ("speech", "source")):
         table = data.load(name, "IS10")
         fewer = replace(table, x_UxD=np.ascontiguousarray(table.x_UxD[:, ::12]), names_D=table.names_D[::12])
-        tables.write(fewer, epath.Path(folder / f"{kept}.parquet"))
+        table_files.write(fewer, epath.Path(folder / f"{kept}.parquet"))
     return folder
 
 
@@ -126,9 +126,9 @@ def narrow(tmp_path_factory):
 def half(narrow, tmp_path_factory):
     """The same with five of the speakers."""
     folder = tmp_path_factory.mktemp("half")
-    table = tables.read(narrow / "corpus.parquet")
+    table = table_files.read(narrow / "corpus.parquet")
     kept_U = np.isin(table.speakers_U, [f"emodb/{name}" for name in ("03", "08", "11", "14", "16")])
-    tables.write(table.select(np.flatnonzero(kept_U)), epath.Path(folder / "corpus.parquet"))
+    table_files.write(table.select(np.flatnonzero(kept_U)), epath.Path(folder / "corpus.parquet"))
     shutil.copy(narrow / "source.parquet", folder)
     return folder
 
@@ -157,6 +157,6 @@ def toy():
 @pytest.fixture
 def toy_folder(toy, tmp_path):
     """A folder with `toy` as corpus.parquet and its rows without labels as source.parquet."""
-    tables.write(toy, epath.Path(tmp_path / "corpus.parquet"))
-    tables.write(toy.unlabelled(), epath.Path(tmp_path / "source.parquet"))
+    table_files.write(toy, epath.Path(tmp_path / "corpus.parquet"))
+    table_files.write(toy.unlabelled(), epath.Path(tmp_path / "source.parquet"))
     return tmp_path

@@ -19,7 +19,7 @@ from etils import epath
 from experiments import choose, classify, run, storage, study, synthesise, train
 from experiments.record import open_run
 from sergan import checkpoint, checksums, report, synthesis, writers
-from sergan.corpora import tables
+from sergan.corpora import table_files
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from tests.commands import launch
@@ -49,8 +49,8 @@ def rows(tmp_path_factory):
     ids_U = np.array([f"toy/{i:03d}" for i in range(64)])
     corpus = FeatureTable(x_UxD.astype(np.float32), ids_U, who, what, tuple("abcdef"), "toy")
     other = FeatureTable(corpus.x_UxD + 1, ids_U, np.full(64, "\u00fc"), what, corpus.names_D, "toy")
-    tables.write(corpus, folder / "k\u00f6rper.parquet")
-    tables.write(other.unlabelled(), folder / "sp\u00e4ch.parquet")
+    table_files.write(corpus, folder / "k\u00f6rper.parquet")
+    table_files.write(other.unlabelled(), folder / "sp\u00e4ch.parquet")
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from sergan import data
-from sergan.corpora import emodb, prepared, tables
+from sergan.corpora import emodb, prepared, table_files
 from sergan.corpora.prepared import stock
 from sergan.errors import UserError
 from sergan.features import Extraction, Outlook
@@ -31,7 +31,7 @@ def test_corpus_embedded_from_audio_and_from_a_table(cache, extraction, tmp_path
         audio = corpus_table("emodb", str(ROOT), "", extraction)
     assert len(caplog.records) == 1
     assert "20 files instead of 535" in caplog.text
-    tables.write(audio, tmp_path / "t.csv")
+    table_files.write(audio, tmp_path / "t.csv")
     table = corpus_table("mine", "", str(tmp_path / "t.csv"), extraction)
     np.testing.assert_array_equal(table.x_UxD, audio.x_UxD)
     assert table.emotions_U.tolist() == audio.emotions_U.tolist()
@@ -67,7 +67,7 @@ def test_a_corpus_of_one_speaker(cache, extraction, tmp_path):
 
 
 def test_a_corpus_without_emotions(cache, extraction, tmp_path):
-    tables.write(data.load("speech", "IS10").select(slice(5)), tmp_path / "t.npz")
+    table_files.write(data.load("speech", "IS10").select(slice(5)), tmp_path / "t.npz")
     with pytest.raises(UserError, match=r"t\.npz: no row has an emotion"):
         corpus_table("emodb", "", str(tmp_path / "t.npz"), extraction)
 
@@ -77,7 +77,7 @@ def test_sources(cache, extraction, tmp_path):
     speech = source_table("speech", corpus, extraction)
     assert len(speech.ids_U) == 1019
     part = speech.select(slice(3))
-    tables.write(replace(part, emotions_U=np.array(["fear"] * 3)), tmp_path / "t.parquet")
+    table_files.write(replace(part, emotions_U=np.array(["fear"] * 3)), tmp_path / "t.parquet")
     table = source_table(str(tmp_path / "t.parquet"), corpus, extraction)
     np.testing.assert_array_equal(table.x_UxD, part.x_UxD)
     assert table.emotions_U.tolist() == [""] * 3
@@ -101,7 +101,7 @@ def test_wrong_sources(cache, extraction, tmp_path):
     with pytest.raises(UserError, match=r"'speech' with 'IS09'.*give --config\.source=DIR"):
         source_table("speech", corpus, Extraction("IS09", cache))
     other = replace(corpus, names_D=("x", *corpus.names_D[1:]))
-    tables.write(other, tmp_path / "t.npz")
+    table_files.write(other, tmp_path / "t.npz")
     with pytest.raises(UserError, match=r"t\.npz: other feature columns.*1 missing \(.*\); 1 extra \(x\)"):
         source_table(str(tmp_path / "t.npz"), corpus, extraction)
 

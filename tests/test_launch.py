@@ -22,7 +22,7 @@ from experiments.record import open_run
 from experiments.synthesise import synthetic_path
 from experiments.train import restore_generators
 from sergan import data
-from sergan.corpora import tables
+from sergan.corpora import table_files, tables
 from tests.commands import DEBUG, ROOT, launch, process, refused
 
 pytestmark = pytest.mark.usefixtures("users_programs")
@@ -204,7 +204,7 @@ def test_a_second_process_is_refused(run, tmp_path, undrawn):
 
 def test_synthesize_transfers_other_speech(run, tmp_path):
     other = data.load("speech", "IS10").select(np.arange(5))
-    tables.write(other, tmp_path / "other.npz")
+    table_files.write(other, tmp_path / "other.npz")
     out = tmp_path / "rows.parquet"
     code, _, err = launch(
         "--mode=synthesize",
@@ -233,7 +233,7 @@ def test_synthesize_refuses_what_it_cannot_do(run, tmp_path):
     narrow = tables.FeatureTable(
         narrow.x_UxD[:, 1:], narrow.ids_U, narrow.speakers_U, narrow.emotions_U, narrow.names_D[1:], ""
     )
-    tables.write(narrow, tmp_path / "narrow.csv")
+    table_files.write(narrow, tmp_path / "narrow.csv")
     message = refused(*at, f"--out={tmp_path}/r.csv", f"--source={tmp_path}/narrow.csv")
     assert "other feature columns" in message and narrow.names_D[0] not in message.split("missing")[0]
     assert not list(tmp_path.glob("r.csv*"))

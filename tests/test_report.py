@@ -18,7 +18,7 @@ from PIL import Image
 
 from experiments.checks import PROTOCOLS
 from sergan import comparison, data, folds, metrics, report, samples
-from sergan.corpora import emodb, tables
+from sergan.corpora import emodb, table_files, tables
 from sergan.run_folder import Run
 from sergan.sections import head, training
 
@@ -47,8 +47,8 @@ def make_run(folder, features=40, steps=600):
     corpus, source = (narrow(table, columns) for table in (corpus, source))
     corpus = corpus.select(np.flatnonzero(np.isin(corpus.emotions_U, CLASSES)))
     source = source.select(slice(0, 150))
-    tables.write(corpus, folder / "features.parquet")
-    tables.write(source, folder / "source.parquet")
+    table_files.write(corpus, folder / "features.parquet")
+    table_files.write(source, folder / "source.parquet")
     splits = folds.loso(corpus, CLASSES)
     write_json(folder / "config.json", record())
     members = [
@@ -371,7 +371,7 @@ def test_a_line_cut_short_by_a_crash_is_left_out(run, tmp_path, undrawn):
 
 def test_moments_are_those_of_the_training_rows_of_an_emotion(run):
     folder = Run(epath.Path(run))
-    corpus, source = (tables.read(run / f"{name}.parquet") for name in ("features", "source"))
+    corpus, source = (table_files.read(run / f"{name}.parquet") for name in ("features", "source"))
     for normalisation in ("train", "speaker"):
         file = next(file for file in folder.synthetic() if file.normalisation == normalisation)
         table = samples.moments(folder, file).set_index(["rows", "feature"])
@@ -391,7 +391,7 @@ def test_moments_are_those_of_the_training_rows_of_an_emotion(run):
 
 def test_the_picture_shows_training_rows_on_one_scale(run):
     folder = Run(epath.Path(run))
-    corpus = tables.read(run / "features.parquet")
+    corpus = table_files.read(run / "features.parquet")
     for normalisation in ("train", "speaker"):
         file = next(file for file in folder.synthetic() if file.normalisation == normalisation)
         x_NxD, emotion_N, _ = sample = samples.draw(folder, [file])
@@ -414,7 +414,7 @@ def test_where_texts_are_left_out_too_nothing_shows_rows_of_a_tested_one(run, tm
     record_ = json.loads((run / "config.json").read_text())
     record_["config"] |= {"protocol": "speaker_text", "corpus": {"name": "emodb"}}
     write_json(tmp_path / "run" / "config.json", record_)
-    folder, corpus = Run(epath.Path(tmp_path / "run")), tables.read(run / "features.parquet")
+    folder, corpus = Run(epath.Path(tmp_path / "run")), table_files.read(run / "features.parquet")
     file = folder.synthetic()[0]
     may_U = corpus.speakers_U != "emodb/03"
     may_U &= np.array([emodb.text(clip) != "a01" for clip in corpus.ids_U])

@@ -10,7 +10,7 @@ import pytest
 from etils import epath
 
 from sergan import metrics, report
-from sergan.corpora import tables
+from sergan.corpora import table_files
 from sergan.run_folder import Run
 from sergan.sections import learning
 from tests.test_report import (
@@ -77,7 +77,7 @@ def two_kinds(folder, rng):
 
 def predictions(folder, arms, amounts, bare, seeds, rng):
     """Guesses right at a rate of the arm: `real`, curves, synthetic rows alone, and the chosen ones."""
-    corpus = tables.read(folder / "features.parquet")
+    corpus = table_files.read(folder / "features.parquet")
     truth, speakers = corpus.emotions_U, corpus.speakers_U
     fold_U = np.unique(speakers, return_inverse=True)[1]
     entries = [("real", 0.0, 0.0), ("real", np.nan, 0.01)]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from sergan.corpora import tables
+from sergan.corpora import table_files
 from tests.commands import DEBUG, ROOT, launch, refused
 
 EMOTIONS = ["anger", "fear", "happiness", "neutral", "sadness"]
@@ -37,7 +37,7 @@ def few(folder):
 
 def labelled(folder):
     """How many clips of the five classes there are."""
-    return int(np.isin(tables.read(folder / "corpus.parquet").emotions_U, EMOTIONS).sum())
+    return int(np.isin(table_files.read(folder / "corpus.parquet").emotions_U, EMOTIONS).sum())
 
 
 def test_the_whole_study_chooses_on_inner_folds_and_shows_the_curve(tmp_path, half, undrawn):
@@ -126,14 +126,14 @@ def test_leaving_speaker_and_text_out_trains_on_neither(tmp_path, half, undrawn)
 
 def test_across_corpora_the_target_is_tested_and_its_development_part_chooses(tmp_path, narrow, undrawn):
     """EMO-DB's women are the corpus, its men another one, moved and stretched."""
-    table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
+    table, run = table_files.read(narrow / "corpus.parquet"), tmp_path / "run"
     men = [f"emodb/{name}" for name in ("03", "10", "11", "12", "15")]
     his_U = np.isin(table.speakers_U, men)
     his, hers = (table.select(np.flatnonzero(rows_U)) for rows_U in (his_U, ~his_U))
     moved = replace(his, x_UxD=3 * his.x_UxD + 1, ids_U=np.array([f"his/{name}" for name in his.ids_U]))
     moved = replace(moved, speakers_U=np.array([name[6:] for name in his.speakers_U]))
-    tables.write(hers, tmp_path / "hers.parquet")
-    tables.write(moved, tmp_path / "his.parquet")
+    table_files.write(hers, tmp_path / "hers.parquet")
+    table_files.write(moved, tmp_path / "his.parquet")
     flags = [f"--config.corpus.table={tmp_path / 'hers.parquet'}"]
     flags += [f"--config.target.table={tmp_path / 'his.parquet'}", few(narrow)[1], f"--workdir={run}"]
     code, _, err = launch("--config=configs/cross_corpus.py:debug", *flags)
@@ -200,10 +200,10 @@ def test_a_study_may_do_with_one_classifier(tmp_path, half, undrawn):
 
 def test_sessions_are_left_out_with_both_of_their_speakers(tmp_path, narrow, undrawn):
     """EMO-DB's speakers in the roles of IEMOCAP's."""
-    table, run = tables.read(narrow / "corpus.parquet"), tmp_path / "run"
+    table, run = table_files.read(narrow / "corpus.parquet"), tmp_path / "run"
     names = sorted(set(table.speakers_U.tolist()))
     roles = {name: f"iemocap/Ses0{1 + i // 2}{'FM'[i % 2]}" for i, name in enumerate(names)}
-    tables.write(
+    table_files.write(
         replace(table, speakers_U=np.array([roles[name] for name in table.speakers_U.tolist()])),
         tmp_path / "roles.parquet",
     )

@@ -5,7 +5,7 @@ emodb: EMO-DB, all 535 clips; speech: 1019 unlabelled read English clips of 128 
 
 from pathlib import Path
 
-from sergan.corpora import tables
+from sergan.corpora import table_files
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 
@@ -24,4 +24,4 @@ def load(name: str, set_name: str) -> FeatureTable:
         raise UserError(
             f"no features of {name!r} with {set_name!r} come with sergan (only {', '.join(there)})"
         )
-    return tables.read(path)
+    return table_files.read(path)

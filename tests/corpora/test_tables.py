@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sergan.corpora import tables
-from sergan.corpora.tables import FeatureTable, check, check_columns, read, write
+from sergan.corpora import table_files, tables
+from sergan.corpora.table_files import read, write
+from sergan.corpora.tables import FeatureTable, check, check_columns
 from sergan.corpora.words import word
 from sergan.errors import UserError
 from tests.fuzzing import damaged, fuzzed
@@ -40,7 +41,7 @@ def arrays(values):
 def feature_tables(draw):
     ids = draw(st.lists(words, min_size=1, max_size=5, unique=True))
     names = draw(
-        st.lists(words.filter(lambda w: w not in tables._LABELS), min_size=1, max_size=4, unique=True)
+        st.lists(words.filter(lambda w: w not in table_files._LABELS), min_size=1, max_size=4, unique=True)
     )
     some = st.lists(words, min_size=len(ids), max_size=len(ids))
     perhaps = st.lists(words | st.just(""), min_size=len(ids), max_size=len(ids))
@@ -69,7 +70,7 @@ def assert_same(one, other):
 
 
 @fuzzed(60)
-@given(table=feature_tables(), ending=st.sampled_from(tables.ENDINGS))
+@given(table=feature_tables(), ending=st.sampled_from(table_files.ENDINGS))
 def test_round_trip(tmp_path, table, ending):
     write(table, tmp_path / f"t{ending}")
     assert_same(table, read(tmp_path / f"t{ending}"))
@@ -77,7 +78,7 @@ def test_round_trip(tmp_path, table, ending):
 
 
 def test_numbers_as_ids_stay_words(tmp_path):
-    for ending in tables.ENDINGS:
+    for ending in table_files.ENDINGS:
         table = replace(TABLE, ids_U=arrays(["001", "1e3", "NA"]), speakers_U=arrays(["03", "nan", "None"]))
         write(table, tmp_path / f"t{ending}")
         assert_same(table, read(tmp_path / f"t{ending}"))
@@ -164,7 +165,7 @@ def test_columns_have_the_owners_names(tmp_path):
             read(tmp_path / f"t{ending}", columns | {"emotion": "mood"})
 
 
-@pytest.mark.parametrize("ending", tables.ENDINGS)
+@pytest.mark.parametrize("ending", table_files.ENDINGS)
 def test_words_have_one_spelling(tmp_path, ending):
     odd = replace(
         TABLE,
@@ -261,7 +262,7 @@ def test_npz_of_others(tmp_path):
     np.savez(tmp_path / "t.npz", values=np.zeros(3))
     with pytest.raises(UserError, match="it has no x_UxD, ids_U, speakers_U and 3 more"):
         read(tmp_path / "t.npz")
-    np.savez(tmp_path / "t.npz", **dict.fromkeys(tables._NPZ, np.array([{}], dtype=object)))
+    np.savez(tmp_path / "t.npz", **dict.fromkeys(table_files._NPZ, np.array([{}], dtype=object)))
     with pytest.raises(UserError, match="pickle"):
         read(tmp_path / "t.npz")
 
@@ -351,7 +352,7 @@ def assert_read_or_refused(path, columns=None):
         assert table.x_UxD.dtype == np.float32
 
 
-FILES = {ending: file_of(ending) for ending in tables.ENDINGS}
+FILES = {ending: file_of(ending) for ending in table_files.ENDINGS}
 PIECES = [
     b"{'descr':",
     b"(3, 2)",
@@ -374,7 +375,7 @@ def test_words_of_a_parquet_file_that_are_not_utf_8_are_refused(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("ending", tables.ENDINGS)
+@pytest.mark.parametrize("ending", table_files.ENDINGS)
 @fuzzed(60)
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, ending, data):

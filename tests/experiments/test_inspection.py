@@ -10,7 +10,7 @@ import pytest
 from configs import emodb_wdiv
 from experiments import inspection, study
 from sergan import data, features
-from sergan.corpora import emodb, tables
+from sergan.corpora import emodb, table_files
 from sergan.errors import UserError
 
 ROOT = Path(__file__).parent.parent / "data" / "emodb"
@@ -87,7 +87,7 @@ def test_copies_in_a_table_of_features_and_what_classes_leave_out(config, tmp_pa
     x_UxD = rows.x_UxD.copy()
     first, second = np.flatnonzero(rows.emotions_U == "fear")[[0, 5]]
     x_UxD[second] = x_UxD[first]
-    tables.write(replace(rows, x_UxD=x_UxD), tmp_path / "t.parquet")
+    table_files.write(replace(rows, x_UxD=x_UxD), tmp_path / "t.parquet")
     config.corpus.table = str(tmp_path / "t.parquet")
     config.corpus.classes = ("anger", "fear", "boredom")
     text = inspection.inspect(config)

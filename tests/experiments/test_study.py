@@ -15,7 +15,7 @@ from configs.common import grid
 from configs.emodb_wdiv import get_config
 from experiments import checks, inspection, record, settings, speech, study
 from sergan import data, writers
-from sergan.corpora import tables
+from sergan.corpora import table_files
 from sergan.errors import UserError
 
 CLIPS = Path(__file__).parent.parent / "data" / "emodb"
@@ -132,7 +132,7 @@ def test_a_bad_value_is_named_with_its_key(config, key, value, match):
 def test_what_does_not_go_with_spectrograms_is_named_with_its_key(config, tmp_path, toy, key, value, match):
     config.gan.view, config.features.set, config.source = "spectrogram", "logmel", "corpus"
     config.corpus.classes = ()
-    tables.write(toy, tmp_path / "toy.csv")
+    table_files.write(toy, tmp_path / "toy.csv")
     config.corpus.table = str(tmp_path / "toy.csv")
     config.update_from_flattened_dict({key: str(tmp_path / value) if key == "corpus.table" else value})
     refused(config, match)
@@ -146,7 +146,7 @@ def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, to
     config.target.name, config.corpus.root = "tedlium", "/no/such/folder"
     refused(config, "config.target.name: tedlium has no emotions; use it as config.source=tedlium:FOLDER")
     config.target.name, config.corpus.root = "ravdes", ""
-    tables.write(toy, tmp_path / "toy.csv")
+    table_files.write(toy, tmp_path / "toy.csv")
     config.target.table = str(tmp_path / "toy.csv")
     refused(config, "the second corpus: other feature columns .*1582 missing")
     config.target.name = "a/b"
@@ -158,7 +158,7 @@ def test_a_target_that_cannot_be_used_is_named_with_its_key(config, tmp_path, to
         x_UxD=embedded.x_UxD + 1,
         speakers_U=np.array([f"ravdes/{name[6:]}" for name in embedded.speakers_U]),
     )
-    tables.write(same.select(np.flatnonzero(same.emotions_U != "fear")), tmp_path / "same.parquet")
+    table_files.write(same.select(np.flatnonzero(same.emotions_U != "fear")), tmp_path / "same.parquet")
     config.target.table = str(tmp_path / "same.parquet")
     refused(config, "no row of each corpus has the emotion 'fear'; there are anger, boredom")
 
@@ -347,12 +347,12 @@ def test_a_run_folder_of_an_older_version_has_the_defaults_of_keys_that_it_lacks
 
 def test_a_table_that_has_changed_since_is_not_gone_on_with(config, tmp_path, toy):
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
-    tables.write(toy, tmp_path / "mine.csv")
+    table_files.write(toy, tmp_path / "mine.csv")
     run = epath.Path(tmp_path / "run")
     run.mkdir()
     writers.write_json(run / "config.json", record.record_of(run, config, {}, "command"))
     record.record_of(run, config, {}, "command")
-    tables.write(replace(toy, emotions_U=toy.emotions_U[::-1]), tmp_path / "mine.csv")
+    table_files.write(replace(toy, emotions_U=toy.emotions_U[::-1]), tmp_path / "mine.csv")
     with pytest.raises(
         UserError, match=r"mine\.csv: has changed since .*run was begun with it; name another"
     ):
@@ -378,8 +378,8 @@ def acted(toy, config, tmp_path):
         speakers_U=np.array([f"iemocap/{name}" for name in names]),
         ids_U=np.array([f"iemocap/{w}_{scenes[i % 2]}_{w[-1]}{i:03d}" for i, w in enumerate(names)]),
     )
-    tables.write(table, tmp_path / "acted.parquet")
-    tables.write(replace(toy, x_UxD=toy.x_UxD + 1), tmp_path / "speech.parquet")
+    table_files.write(table, tmp_path / "acted.parquet")
+    table_files.write(replace(toy, x_UxD=toy.x_UxD + 1), tmp_path / "speech.parquet")
     config.update_from_flattened_dict(
         {
             "corpus.name": "iemocap",
@@ -400,7 +400,7 @@ def test_one_session_is_left_out(config, tmp_path, toy):
         ("iemocap/Ses01F", "iemocap/Ses01M"),
         ("iemocap/Ses02F", "iemocap/Ses02M"),
     ]
-    tables.write(replace(table, speakers_U=toy.speakers_U), tmp_path / "acted.parquet")
+    table_files.write(replace(table, speakers_U=toy.speakers_U), tmp_path / "acted.parquet")
     refused(config, "'s1' is no speaker of IEMOCAP like iemocap/Ses01F")
 
 
@@ -411,7 +411,7 @@ def test_a_part_of_the_corpus(config, tmp_path, toy):
     assert made.corpus.ids_U.tolist() == [clip for clip in table.ids_U.tolist() if "impro" in clip]
     config.source = "corpus"
     assert study.prepare(config).source.ids_U.tolist() == made.corpus.ids_U.tolist()
-    tables.write(table.select(np.arange(1, 64, 2)), tmp_path / "acted.parquet")
+    table_files.write(table.select(np.arange(1, 64, 2)), tmp_path / "acted.parquet")
     refused(config, "config.corpus.part=improvised: the corpus has no improvised clip")
 
 
@@ -421,7 +421,7 @@ def test_the_other_part_as_a_source_is_held_out_with_its_speakers(config, tmp_pa
     config.corpus.part = "improvised"
     config.normalisations = ("train",)
     scripted = table.select(np.arange(1, 64, 2))
-    tables.write(replace(scripted, speakers_U=np.full(32, "scripted")), tmp_path / "speech.parquet")
+    table_files.write(replace(scripted, speakers_U=np.full(32, "scripted")), tmp_path / "speech.parquet")
     made = study.prepare(config)
     assert made.source.speakers_U.tolist() == scripted.speakers_U.tolist()
     for member in made.members:
@@ -522,7 +522,7 @@ def test_other_emotions_of_the_corpus_are_known_in_speech_that_is_given_later(co
     everything = data.load("emodb", "IS10")
     bored = everything.select(np.flatnonzero(everything.emotions_U == "boredom"))
     nameless = replace(bored, speakers_U=np.full(len(bored.ids_U), "boredom")).unlabelled()
-    tables.write(nameless, tmp_path / "boredom.npz")
+    table_files.write(nameless, tmp_path / "boredom.npz")
     again = study.restore(config, tmp_path)
     assert len(again.unused.ids_U) == 535 - 408 and not set(again.unused.ids_U) & set(again.corpus.ids_U)
     given = again.other_speech(str(tmp_path / "boredom.npz"), speech.extraction(config))
@@ -535,7 +535,7 @@ def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(c
     speakers_U = np.where(np.arange(len(two.ids_U)) % 3 == 0, "else", two.speakers_U)
     heard = replace(two.unlabelled(), x_UxD=toy.x_UxD + 3, speakers_U=speakers_U)
     for name, table in (("one", one), ("two", two), ("speech", heard)):
-        tables.write(table, tmp_path / f"{name}.npz")
+        table_files.write(table, tmp_path / f"{name}.npz")
     config.update_from_flattened_dict(
         {
             "protocol": "across",
@@ -560,7 +560,7 @@ def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(c
 
 
 def test_one_feature_is_refused(config, tmp_path, toy):
-    tables.write(replace(toy, x_UxD=toy.x_UxD[:, :1], names_D=("f0",)), tmp_path / "mine.csv")
+    table_files.write(replace(toy, x_UxD=toy.x_UxD[:, :1], names_D=("f0",)), tmp_path / "mine.csv")
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
     refused(config, "config.corpus: its one feature is f0; a study needs 2 or more")
@@ -570,7 +570,7 @@ def test_copies_under_another_speakers_name_are_told(config, tmp_path, toy, capl
     x_UxD = toy.x_UxD.copy()
     other = int(np.argmax(toy.speakers_U != toy.speakers_U[0]))
     x_UxD[other] = x_UxD[0]
-    tables.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
+    table_files.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes, config.amount = (), 1.0
     study.prepare(config)
@@ -581,17 +581,17 @@ def test_copies_under_another_speakers_name_are_told(config, tmp_path, toy, capl
 def test_columns_that_are_no_features_are_refused(config, tmp_path, toy):
     config.corpus.table = config.source = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
-    tables.write(replace(toy, names_D=("fold", *toy.names_D[1:])), tmp_path / "mine.csv")
+    table_files.write(replace(toy, names_D=("fold", *toy.names_D[1:])), tmp_path / "mine.csv")
     refused(config, "features cannot be called fold, which are columns of the synthetic rows; rename them")
     x_UxD = toy.x_UxD.copy()
     x_UxD[:, 1] = np.unique(toy.emotions_U, return_inverse=True)[1]
-    tables.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
+    table_files.write(replace(toy, x_UxD=x_UxD), tmp_path / "mine.csv")
     refused(config, f"{toy.names_D[1]} has one value for each emotion, so that it is a label and no feature")
 
 
 def test_a_feature_table_is_a_corpus(config, tmp_path, toy):
-    tables.write(toy, tmp_path / "mine.csv")
-    tables.write(toy.select(np.arange(20)), tmp_path / "speech.parquet")
+    table_files.write(toy, tmp_path / "mine.csv")
+    table_files.write(toy.select(np.arange(20)), tmp_path / "speech.parquet")
     config.corpus.table = str(tmp_path / "mine.csv")
     config.corpus.classes = ()
     config.source = str(tmp_path / "speech.parquet")
@@ -658,10 +658,10 @@ def test_every_ablation_varies_what_it_is_called_after(preset, points, gan):
 
 
 def test_a_speaker_of_one_row_cannot_be_normalised_alone(config, tmp_path, toy):
-    tables.write(toy, tmp_path / "mine.csv")
+    table_files.write(toy, tmp_path / "mine.csv")
     speakers = np.array(["talkative"] * 8 + ["a single clip"])
     lonely = replace(toy.select(np.arange(9)), x_UxD=toy.x_UxD[:9] + 1, speakers_U=speakers)
-    tables.write(lonely, tmp_path / "speech.npz")
+    table_files.write(lonely, tmp_path / "speech.npz")
     config.update_from_flattened_dict(
         {"corpus.table": str(tmp_path / "mine.csv"), "source": str(tmp_path / "speech.npz"), "amount": 0.0}
     )
@@ -741,8 +741,8 @@ def test_part_of_the_corpus_hidden_in_the_source_is_refused(config, tmp_path):
     five = everything.select(np.flatnonzero(np.isin(everything.emotions_U, tuple(config.corpus.classes))))
     renamed = everything.unlabelled()
     renamed.speakers_U[:] = "wav"
-    tables.write(five, tmp_path / "five.npz")
-    tables.write(renamed, tmp_path / "all.npz")
+    table_files.write(five, tmp_path / "five.npz")
+    table_files.write(renamed, tmp_path / "all.npz")
     config.update_from_flattened_dict(
         {"corpus.table": str(tmp_path / "five.npz"), "source": str(tmp_path / "all.npz")}
     )
