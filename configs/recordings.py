@@ -71,7 +71,7 @@ def base() -> ml_collections.ConfigDict:
 
     c.training = training = ml_collections.ConfigDict()
     training.log_every = 20  # steps of a GAN per compiled chunk
-    training.save_every = 200
+    training.save_every = 200  # and about as many of a network that classifies
     training.members_per_group = 0  # GANs trained at once; 0: one on a CPU, elsewhere as many as fit
     training.compilation_cache = "~/.cache/sergan/compiled"  # programs are compiled once; empty: each time
     return c

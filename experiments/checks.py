@@ -174,7 +174,7 @@ def _check_corpora(config: Any) -> None:
             raise UserError(
                 f"config.{key}.name: {config[key].name!r} has a slash, which ends a corpus's name"
             )
-    for key in ("name", "root", "table", "columns", "labels") if config.protocol != "across" else ():
+    for key in ("root", "table", "columns", "labels", "name") if config.protocol != "across" else ():
         if config.target[key]:
             raise UserError(
                 f"config.target.{key}={config.target[key]}: is for config.protocol=across, this one is "

@@ -68,7 +68,7 @@ def overrides(flag: Any, sweep: str) -> dict[str, Any]:
             continue
         if found.get(f"{key}.table") and corpus.name == EMBEDDED:
             corpus.name = Path(corpus.table).stem
-        elif corpus.root.startswith(PREFIX):
+        elif corpus.root.startswith(PREFIX) and (f"{key}.root" in found or corpus.name == EMBEDDED):
             corpus.name = re.split("[/:]", corpus.root.removeprefix(PREFIX))[0]
     if sweep and "sweep" not in flag.value:
         raise UserError(f"--sweep={sweep[:80]}: a study on {flag.value.kind} has no CycleGANs to sweep")

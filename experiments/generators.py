@@ -41,11 +41,14 @@ def drop_states(run: epath.Path, group: int) -> None:
 def remaining(run: epath.Path, planned: Sequence[M]) -> tuple[int, list[M]]:
     """The number of the next group, and the members of no finished one; tidies up after those."""
     hosts.meet("a group is done")
+    names = [place.name for place in (run / "checkpoints").glob("g*_*")]
     number = 0
-    while path(run, number).exists():
+    while path(run, number).name in names:
         number += 1
-    if hosts.first() and number:
-        drop_states(run, number - 1)
+    for name in names if hosts.first() else ():
+        kind, group = name.split("_")[:2]
+        if kind == "group" and f"generators_{group}" in names:
+            (run / "checkpoints" / name).rmtree()
     lines = member_log.read(run)
     trained = {line["member"] for line in lines if line["group"] < number}
     left = [member.index not in trained for member in planned]

@@ -86,8 +86,8 @@ def _finished(run: epath.Path, record: dict[str, Any]) -> bool:
         names += ["points.csv"] * several
         if choice.get("speakers") and (choice.get("amounts") or several):
             names += ["choices.csv", "inner.csv"]
-    elif config.get("arms"):
-        names.append("quality.csv")
+    else:
+        names += ["examples/metadata.csv", *(["quality.csv"] if config.get("arms") else [])]
     if (run / "checkpoints").exists():  # else somebody wanted the space
         names.append("members.jsonl")
         groups = {line["group"] for line in writers.read_lines(run / "members.jsonl", {"group": int})}

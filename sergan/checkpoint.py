@@ -77,12 +77,11 @@ class Checkpoints:
             return
         _ONE.acquire()
         try:
-            saving = self._checkpointer.save_async(step, state)
+            self._sealed = self._thread.submit(self._seal, step, self._checkpointer.save_async(step, state))
         except BaseException:
             _ONE.release()
             raise
         self._begun = step
-        self._sealed = self._thread.submit(self._seal, step, saving)
 
     def _seal(self, step: int, saving: Any) -> None:
         """Waits for a save, and keeps its checksums."""

@@ -148,7 +148,7 @@ def test_a_run_goes_on_with_the_clips_that_it_began_with(run, tmp_path):
     shutil.copytree(run, place)
     (place / "report.html").unlink()
     clips = pd.read_csv(place / "clips.csv", dtype=str)
-    assert len(clips) == 16 and set(clips) == {"clip", "speaker", "emotion", "samples", "level"}
+    assert len(clips) == 16 and set(clips) == {"clip", "speaker", "emotion", "samples", "amplitude"}
     clips.assign(emotion=clips.emotion.replace("anger", "fear")).to_csv(place / "clips.csv", index=False)
     count = (clips.emotion == "anger").sum()
     said = refused(HDA, f"--workdir={place}")
@@ -166,7 +166,7 @@ def test_a_run_goes_on_with_the_audio_that_it_began_with(run, tmp_path):
     louder = [*resolved.clips[:3], 1.1 * resolved.clips[3], *resolved.clips[4:]]
     with pytest.raises(UserError, match=f"other audio: 1 of 16 .*{resolved.corpus.ids_U[3]}"):
         study.keep_clips(place, replace(resolved, clips=louder))
-    pd.read_csv(place / "clips.csv").drop(columns="level").to_csv(place / "clips.csv", index=False)
+    pd.read_csv(place / "clips.csv").drop(columns="amplitude").to_csv(place / "clips.csv", index=False)
     study.keep_clips(place, replace(resolved, clips=louder))  # an older run
 
 
@@ -455,7 +455,7 @@ def test_a_classifier_that_diverges_is_a_hole_and_the_others_are_kept(run, tmp_p
 def test_a_gan_that_diverged_is_not_trained_on(tmp_path, capsys):
     config, place = get_config("debug"), epath.Path(tmp_path)
     config.arms, config.sound.conditional, config.sound.wavegan_steps = ("wavegan",), False, 8
-    config.sound.learning_rate = 1e38
+    config.sound.learning_rate = 1e9
     resolved = study.prepare(config)
     resolved = replace(resolved, members=resolved.members[:1])
     train.train(resolved, place, 1, lambda size: None)

@@ -185,6 +185,12 @@ def _classify(
             if not (made.lines["fold"] == job.fold).all():
                 raise LeakError(f"fold {job.fold}: clips that were made for another one")
             label_N = np.array([study.classes.index(emotion) for emotion in made.lines["emotion"]], int)
+            if (np.bincount(label_N, minlength=len(study.classes)) != study.missing(fold)).any():
+                folder = make.Job(job.arm, job.fold, job.seed).folder(run)
+                raise UserError(
+                    f"{folder}: other clips than the fold needs; delete it and run the command of its run "
+                    "folder again, which makes it anew"
+                )
             seen += logmel.extract(made.clips, made.lines["file"].astype(str).tolist())
         places_N = np.arange(len(seen) - len(label_N), len(seen))
         tasks += [_task(study, study.folds[job.fold], places_N, label_N, seed) for seed in _seeds(study, job)]

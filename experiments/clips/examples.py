@@ -35,6 +35,7 @@ def write(study: Study, run: epath.Path) -> None:
                 )
     frame = pd.DataFrame(lines)
     spectra = logmel.extract(clips, frame["file"].tolist())
+    (run / "examples").rmtree(missing_ok=True)
     make.write(run / "examples", make.Made(clips, frame), {"mel.parquet": _table(frame, spectra)})
 
 

@@ -47,6 +47,7 @@ def make(study: Study, run: epath.Path) -> None:
     with writers.Progress("clips", len(jobs)) as progress:
         for number, job in enumerate(jobs):
             if not (job.folder(run) / "metadata.csv").exists():
+                job.folder(run).rmtree(missing_ok=True)
                 write(job.folder(run), _made(study, generators, job))
             progress(number + 1)
 
@@ -74,7 +75,6 @@ def write(folder: epath.Path, made: Made, tables: Mapping[str, pd.DataFrame] | N
                 soundfile.write(out, x_T, RATE, "PCM_16", format=file.rpartition(".")[2].upper())
     for name, table in {"metadata.csv": made.lines, **(tables or {})}.items():
         writers.write_frame(partial / name, table)
-    folder.rmtree(missing_ok=True)  # without its metadata, or not all of it
     partial.rename(folder)
 
 

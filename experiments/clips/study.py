@@ -287,20 +287,22 @@ def keep_clips(run: epath.Path, resolved: Study) -> None:
     corpus, path = resolved.corpus, run / "clips.csv"
     columns = {"clip": corpus.ids_U, "speaker": corpus.speakers_U, "emotion": corpus.emotions_U}
     clips = pd.DataFrame(columns).assign(samples=[len(x_T) for x_T in resolved.clips]).astype(str)
-    levels = np.array([np.sqrt(np.mean(np.square(x_T, dtype=np.float64))) for x_T in resolved.clips])
+    mean_U = np.array([np.mean(np.abs(x_T), dtype=np.float64) for x_T in resolved.clips])
     if not path.exists():
-        writers.write_frame(path, clips.assign(level=levels.round(7)))
-    kept = writers.read_frame(path, list(clips)).fillna("")
-    if kept[list(clips)].to_numpy().tolist() != clips.to_numpy().tolist():
-        old, new = (set(map(tuple, frame[list(clips)].to_numpy().tolist())) for frame in (kept, clips))
+        writers.write_frame(path, clips.assign(amplitude=mean_U.round(7)))
+    found = writers.read_frame(path, list(clips))
+    kept = found.reindex(columns=list(clips)).fillna("")
+    if kept.to_numpy().tolist() != clips.to_numpy().tolist():
+        old, new = (set(map(tuple, frame.to_numpy().tolist())) for frame in (kept, clips))
         raise UserError(
             f"{path}: the run began with other clips: {len(old - new)} of {len(kept)} are gone or changed, "
             f"{len(new - old)} are new; name another folder with --workdir"
         )
-    # Processors decode slightly differently. Older runs have no levels.
-    changed_U = ~np.isclose(kept.get("level", levels), levels, rtol=1e-3, atol=1e-6)
+    # Processors decode slightly differently. Older runs have no amplitudes.
+    before_U = pd.to_numeric(found["amplitude"], errors="coerce") if "amplitude" in found else mean_U
+    changed_U = ~np.isclose(before_U, mean_U, rtol=1e-3, atol=1e-6)
     if changed_U.any():
         raise UserError(
             f"{path}: the run began with other audio: {changed_U.sum()} of {len(kept)} clips have another "
-            f"level (first {clips['clip'][changed_U.argmax()]}); name another folder with --workdir"
+            f"mean amplitude (first {clips['clip'][changed_U.argmax()]}); name another folder with --workdir"
         )

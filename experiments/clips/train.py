@@ -46,11 +46,12 @@ def train(study: Study, run: epath.Path, size: int, smaller: Callable[[int], Non
     if not study.members:
         return
     clips = sounds.join(study.clips, study.config.sound.samples)
+    logged = member_log.logged(run)
     training = groups.Training(
         "GANs",
         study.members,
         take=next_group,
-        begin=lambda number, members: _Group(study, run, number, members, clips),
+        begin=lambda number, members: _Group(study, run, number, members, clips, logged),
     )
     groups.train(training, run, size, smaller, profile)
 
@@ -65,12 +66,16 @@ class _Group:
         number: int,
         members: list[SoundMember],
         clips: Waves,
+        logged: set[int],
     ) -> None:
+        """Adds its members to those that are `logged`; `start` does the rest."""
         self._study, self._run, self._number, self._members = study, run, number, members
         self._clips = clips
         self._gan, self.count, self.chunk = members[0].gan, len(members), study.config.training.log_every
         self.step, self.fits, self._indices = 0, False, [member.index for member in members]
         self._sound = True
+        self._has_logged = bool(logged.intersection(self._indices))
+        logged.update(self._indices)
         self._checkpoints = generators.checkpoints(generators.state_path(run, number, self._indices))
         self._events: Events | None = None
 
@@ -84,7 +89,7 @@ class _Group:
         abstract = jax.eval_shape(init, keys)
         self._state = self._checkpoints.restore(self.step, abstract) if self.step else init(keys)
         self._sound = bool(np.any(jax.device_get(self._state.finite)))
-        if self.step:
+        if self._has_logged:
             member_log.forget_after(self._run, self._indices, self.step)
         name = f"{self._members[0].arm}_{self._number:03d}"
         self._events = Events(self._run / FOLDER / name, self.step)

@@ -16,6 +16,7 @@ from tests.commands import ROOT
         ("emodb_wdiv.py", ["corpus.table=a/mine.csv", "corpus.name=emodb"], "emodb", ""),
         ("iemocap.py", ["corpus.table=a/mine.csv"], "iemocap", ""),
         ("iemocap.py", ["corpus.root=tfds:crema_d/x:1.0.0"], "crema_d", ""),
+        ("emodb_wdiv.py", ["corpus.root=tfds:crema_d"], "crema_d", ""),
         ("cross_corpus.py", ["target.root=tfds:crema_d"], "emodb", "crema_d"),
         ("cross_corpus.py", ["target.root=tfds:crema_d", "target.name=x"], "emodb", "x"),
         ("cross_corpus.py", ["corpus.root=tfds:crema_d", "target.table=mine.csv"], "crema_d", "ravdess"),
