@@ -87,7 +87,7 @@ def config(toy_folder):
         ("sweep", ({},), "config.sweep: {} is no point; one is like {'lambda_cyc': 5.0}"),
         ("sweep", (1,), "config.sweep: 1 is no point; one is like"),
         ("sweep", ({"batch_size": 2.5},), "config.sweep: batch_size=2.5 must be like config.gan.batch_size"),
-        ("sweep", ({"slope": NAN},), "config.gan.slope must lie between 0 and 1"),
+        ("sweep", grid(slope=(0.2, 2.0)), "config.gan.slope must lie between 0 and 1"),
         ("sweep", ({1: 2},), "config.sweep: 1 is no setting of the CycleGANs to sweep"),
         ("sweep", grid(epochs=(4, -2)), "config.gan.epochs must be above 0, it is -2"),
     ],

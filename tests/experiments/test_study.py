@@ -80,7 +80,7 @@ def refused(config, match):
             ({"critic": 8},),
             r"config.sweep: critic=8 must be like config.gan.critic, which is \(8,\)",
         ),
-        ("sweep", ({"epochs": 3},), "config.gan.epochs comes to 3 steps"),
+        ("sweep", ({"epochs": 50}, {"epochs": 3}), "config.gan.epochs comes to 3 steps"),
         ("sweep", ({"lr_g": 1.0}, {"lr_c": 1.0}), "config.sweep: each point names the same keys, not lr_c"),
         ("choice.speakers", -1, "config.choice.speakers must be 0 or more"),
         ("protocol", "text", "config.protocol: 'text' is none of speaker, speaker_groups, session"),
@@ -125,7 +125,7 @@ def test_a_bad_value_is_named_with_its_key(config, key, value, match):
         ("arms", ("wdiv", "adan", "sahu_gan"), "config.arms: adan, sahu_gan have dense layers only; leave"),
         ("gan.generator", (2, 2, 2, 2), "config.gan.generator: .* the maps of 1 to 3 halvings of 128 frames"),
         ("gan.critic", (), "config.gan.critic: .* and 40 filters, not 0"),
-        ("sweep", ({"critic": (2, 2, 2, 2)},), "config.gan.critic: .*, not 4"),
+        ("sweep", ({"critic": (2, 2, 2, 2)}, {"critic": (2, 2, 2, 2, 2)}), "config.gan.critic: .*, not 4"),
         ("corpus.table", "toy.csv", "the columns are not those of config.features.set=logmel .first f0"),
     ],
 )
