@@ -13,7 +13,7 @@ from experiments.synthesise import Generators
 from sergan import adversarial, augment, folds
 from sergan.augment import Synthetic
 from sergan.classifiers.tasks import Answer, Task
-from sergan.errors import UserError
+from sergan.errors import ArmError
 from sergan.folds import Fold
 from sergan.methods import METHODS
 
@@ -39,7 +39,7 @@ class Bench:
         Whatever there is weighs as much as the real rows alone would.
 
         Raises:
-          UserError: fewer synthetic rows than the setting's amount needs.
+          ArmError: fewer synthetic rows than the setting's amount needs.
         """
         study, fold = self.study, self.fold
         parts = [(fold.train_R, study.label_U[fold.train_R], np.ones(len(fold.train_R)))] if real else []
@@ -61,7 +61,7 @@ class Bench:
         assert synthetic is not None
         want, have = self.study.per_class(fold, amount), synthetic.x_KxNxD.shape[1]
         if want > have:
-            raise UserError(f"{amount:g} sets need {want} rows of each class, {have} can be made")
+            raise ArmError(f"{amount:g} sets need {want} rows of each class, {have} can be made")
         kinds = len(synthetic.x_KxNxD)
         first = len(self.study.corpus.ids_U)
         row_KxN = first + np.arange(kinds * have).reshape(kinds, have)[:, :want]
@@ -94,7 +94,7 @@ def bench(
     """The rows of one fold with up to `per_class` synthetic ones of each class.
 
     Raises:
-      UserError: the arm cannot make rows of this fold.
+      ArmError: the arm cannot make rows of this fold.
     """
     x_UxD, x_SxD = study.tables[normalisation]
     folds.check_rows(fold, study.corpus, fold.train_R)
@@ -108,7 +108,7 @@ def bench(
         member = generators.member(arm, normalisation, fold.index, seed, point)
         if not generators.sound(member):
             step = generators.step(member)
-            raise UserError(f"{arm}: training diverged at step {step}; lower config.hypers.lr_g or lr_c")
+            raise ArmError(f"{arm}: training diverged at step {step}; lower config.hypers.lr_g or lr_c")
         given_R = source_R
         if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
             given_R = np.resize(source_R, max(per_class, len(source_R)))
@@ -142,10 +142,10 @@ def _check_parents(study: Study, fold: Fold, arm: str, parent_KxN: np.ndarray, s
 
 
 def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
-    """Raises UserError for rows that no classifier could multiply with each other."""
+    """Raises ArmError for rows that no classifier could multiply with each other."""
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(np.einsum("knd,knd->kn", y_KxNxD, y_KxNxD)).all():
-            raise UserError(
+            raise ArmError(
                 f"{arm}: the rows are too large to be classified; lower config.hypers.lr_g or lr_c"
             )
 
@@ -186,9 +186,9 @@ def answers(classifier: str, benches: list[Bench], asked: list[tuple[Setting, Ta
     return [found[i] for i in range(len(asked))]
 
 
-def diverged(classifier: str, task: Task) -> UserError:
+def diverged(classifier: str, task: Task) -> ArmError:
     """What is said of an answer that is not sound."""
-    return UserError(f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate")
+    return ArmError(f"{classifier} diverged with seed {task.seed}; lower config.dnn.learning_rate")
 
 
 def _draw(y_KxNxD: np.ndarray, per_class: int, noise: bool, rng: np.random.Generator) -> Synthetic:

@@ -21,7 +21,7 @@ from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
-from sergan.errors import UserError
+from sergan.errors import ArmError
 from sergan.folds import Fold
 
 Choices = dict[tuple[str, str, str, int], Setting]  # by normalisation, arm, classifier and fold
@@ -186,7 +186,7 @@ class _Trials:
                 yield bench(
                     study, self.generators, self.arm, self.normalisation, fold, 0, rows, strength, point
                 )
-            except UserError as error:
+            except ArmError as error:
                 self.holes.add(fold, max(amounts, default=study.amount), error)
 
     def _most(self, fold: Fold) -> int:
@@ -204,7 +204,7 @@ class _Trials:
                 try:
                     asked.append((setting, rows.task(place, setting, real=True, seed=0)))
                     numbers.append(number)
-                except UserError as error:
+                except ArmError as error:
                     self.holes.add(rows.fold, self.study.sets(self.arm, setting.amount), error)
         said = answers(classifier, benches, asked) if asked else []
         frames = []

@@ -16,7 +16,7 @@ from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import writers
 from sergan.classifiers.tasks import Answer, Task
-from sergan.errors import UserError
+from sergan.errors import ArmError, UserError
 from sergan.folds import Fold
 
 CHOSEN = float("nan")  # the amount of rows whose setting was chosen on inner folds
@@ -106,7 +106,7 @@ class _Part:
                         place, rows = benches.get(fold.index, setting.strength, setting.point)
                         seed = self._job.seed * config.seeds + repeat
                         asked.append((entry, setting, rows.task(place, setting, "real" in entry.arm, seed)))
-                    except UserError as error:
+                    except ArmError as error:
                         self._holes.add(fold, self._study.sets(entry.arm, setting.amount), error)
         if not asked:
             return pd.DataFrame()
@@ -173,7 +173,7 @@ class _Benches:
         self.made: list[Bench] = []
 
     def get(self, fold: int, strength: float, point: int) -> tuple[int, Bench]:
-        """Place and rows of a fold; raises UserError as `bench`."""
+        """Place and rows of a fold; raises ArmError as `bench`."""
         key = (fold, strength, point)
         if key not in self._places:
             self.made.append(self._part.bench(*key))

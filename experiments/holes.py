@@ -3,7 +3,7 @@
 from etils import epath
 
 from sergan import writers
-from sergan.errors import UserError
+from sergan.errors import ArmError
 from sergan.folds import Fold
 
 
@@ -14,7 +14,7 @@ class Holes:
         self._normalisation, self._arm = normalisation, arm
         self._found: dict[tuple[int, float, str], dict[str, object]] = {}
 
-    def add(self, fold: Fold, amount: float, error: UserError) -> None:
+    def add(self, fold: Fold, amount: float, error: ArmError) -> None:
         """Notes why rows of `amount` sets could not be made for a fold."""
         self._found[fold.index, amount, str(error)] = {
             "normalisation": self._normalisation,

@@ -13,7 +13,7 @@ from experiments.settings import fixed
 from experiments.study import Study
 from experiments.synthesise import Generators
 from sergan import distances, folds, writers
-from sergan.errors import UserError
+from sergan.errors import ArmError
 from sergan.methods import METHODS
 
 _WORDS = ("normalisation", "arm", "emotion")
@@ -64,7 +64,7 @@ def _fold(study: Study, generators: Generators, job: Job, fold: folds.Fold) -> l
     strength = fixed(study.config, arm, "svm", 0.0).strength
     try:
         made = bench(study, generators, arm, normalisation, fold, seed, rows, strength, point)
-    except UserError:
+    except ArmError:
         return []
     assert made.synthetic is not None
     x_UxD, x_SxD = study.tables[normalisation]

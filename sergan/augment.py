@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sergan.covariance import shrunk, times_power
-from sergan.errors import UserError
+from sergan.errors import ArmError, UserError
 
 NEIGHBOURS = 5  # of SMOTE
 
@@ -66,7 +66,8 @@ def make(
         the other arms have none.
       rng: the result is a function of it and the rest.
     Raises:
-      UserError: no such arm, too few rows of a class or of the source, or a strength out of range.
+      UserError: no such arm.
+      ArmError: too few rows of a class or of the source, or a strength out of range.
     """
     if arm not in ARMS:
         raise UserError(f"arm {arm!r} is none of {', '.join(ARMS)}")
@@ -84,10 +85,10 @@ def duplicate(given: Given, rng: np.random.Generator) -> Synthetic:
 def noise(given: Given, rng: np.random.Generator) -> Synthetic:
     """Duplicates plus normal noise; a feature that does not vary in the training rows gets none.
 
-    Raises UserError for a strength below 0.
+    Raises ArmError for a strength below 0.
     """
     if not 0 <= given.strength < np.inf:
-        raise UserError(f"noise: its strength is 0 or more, not {given.strength:g}")
+        raise ArmError(f"noise: its strength is 0 or more, not {given.strength:g}")
     parent_KxN = _parents("noise", given, rng)
     deviation_D = given.strength * given.x_RxD.std(axis=0, dtype=np.float64).astype(np.float32)
     noise_KxNxD = rng.standard_normal((*parent_KxN.shape, len(deviation_D)), dtype=np.float32)
@@ -103,7 +104,7 @@ def smote(given: Given, rng: np.random.Generator) -> Synthetic:
     from imblearn.over_sampling import SMOTE  # half a second, for this arm alone
 
     if len(given.classes) < 2:
-        raise UserError(
+        raise ArmError(
             f"smote: imbalanced-learn needs 2 or more classes, there is {given.classes[0]!r} alone"
         )
     rows = _rows_of("smote", given, NEIGHBOURS + 1, f"its {NEIGHBOURS} neighbours need")
@@ -118,11 +119,11 @@ def smote(given: Given, rng: np.random.Generator) -> Synthetic:
 def mixup(given: Given, rng: np.random.Generator) -> Synthetic:
     """A row of the class mixed with a row of any class, features and labels alike; the own class leads.
 
-    Raises UserError for a strength of 0 or below.
+    Raises ArmError for a strength of 0 or below.
     Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018, with lambda >= 1/2.
     """
     if not 0 < given.strength < np.inf:
-        raise UserError(
+        raise ArmError(
             f"mixup: its strength (alpha of the beta distribution) is above 0, not {given.strength:g}"
         )
     parent_KxN = _parents("mixup", given, rng)
@@ -197,11 +198,11 @@ def _pure(x_KxNxD: np.ndarray, parent_KxN: np.ndarray) -> Synthetic:
 
 
 def _rows_of(arm: str, given: Given, least: int, purpose: str) -> list[np.ndarray]:
-    """Places of each class's rows; raises UserError for a class with fewer than `least`."""
+    """Places of each class's rows; raises ArmError for a class with fewer than `least`."""
     rows = [np.flatnonzero(given.label_R == k) for k in range(len(given.classes))]
     for name, rows_C in zip(given.classes, rows, strict=True):
         if len(rows_C) < least:
-            raise UserError(f"{arm}: class {name!r} has {len(rows_C)} rows, {purpose} {least} or more")
+            raise ArmError(f"{arm}: class {name!r} has {len(rows_C)} rows, {purpose} {least} or more")
     return rows
 
 
@@ -215,7 +216,7 @@ def _source_parents(arm: str, given: Given, rng: np.random.Generator) -> np.ndar
     """A source row for each row to make, none twice in a class; fewer columns when the source is short."""
     count = len(given.source_SxD)
     if count < 2:
-        raise UserError(f"{arm}: the source has {count} rows, their spread needs 2 or more")
+        raise ArmError(f"{arm}: the source has {count} rows, their spread needs 2 or more")
     drawn = (_deal(np.arange(count), min(given.per_class, count), rng) for _ in given.classes)
     return np.stack(list(drawn))
 

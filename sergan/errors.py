@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend (a key, a file, a value), and what others say in a line."""
+"""What a user can mend (a key, a file, a value), what an arm cannot do, and what others say in a line."""
 
 
 class UserError(ValueError):
@@ -6,6 +6,10 @@ class UserError(ValueError):
 
     `launch.py` prints it as it stands, without a traceback, and exits with 2.
     """
+
+
+class ArmError(UserError):
+    """Rows of one fold that an arm cannot make; a hole in the results, and the rest goes on."""
 
 
 def line(said: object) -> str:

@@ -19,7 +19,7 @@ from sergan.checkpoint import Checkpoints
 from sergan.classifiers import adcrnn
 from sergan.classifiers.adcrnn import ClipTask
 from sergan.classifiers.tasks import Answer
-from sergan.errors import UserError
+from sergan.errors import ArmError, UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import Fold, LeakError, check_rows
 
@@ -207,7 +207,7 @@ def _classify(
                 lines.append(_lines(study, job, task, answer))
             else:
                 reason = f"{job.classifier} diverged with seed {task.seed}; lower config.adcrnn.learning_rate"
-                holes.add(study.folds[job.fold], _amount(study, job), UserError(reason))
+                holes.add(study.folds[job.fold], _amount(study, job), ArmError(reason))
         holes.write(job.path(run))
         writers.write_frame(job.path(run), pd.concat(lines))
     jobs[0].states(run).rmtree(missing_ok=True)

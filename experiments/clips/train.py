@@ -15,7 +15,7 @@ from experiments import generators, groups, member_log
 from experiments.clips.study import SoundMember, Study
 from sergan import rngs, sounds, spectra, writers
 from sergan.checkpoint import save_tree
-from sergan.errors import UserError
+from sergan.errors import ArmError, UserError
 from sergan.events import FOLDER, Events
 from sergan.folds import check_rows
 from sergan.run_folder import diverged, last_step
@@ -184,7 +184,7 @@ class Generators:
         """The step at which the member's generator was left."""
         return last_step(self._lines[member.index], member.gan.steps)
 
-    def fault(self, arm: str, fold: int, seed: int, count_C: np.ndarray) -> UserError | None:
+    def fault(self, arm: str, fold: int, seed: int, count_C: np.ndarray) -> ArmError | None:
         """Why `count_C` clips of each class cannot be made for an arm, fold and seed: a GAN diverged."""
         wanted = {emotion for emotion, count in zip(self._study.classes, count_C, strict=True) if count}
         needed = [m for m in self.members(arm, fold, seed) if wanted.intersection(m.emotions)]
@@ -192,7 +192,7 @@ class Generators:
         if not lost:
             return None
         step = self.step(lost[0])
-        return UserError(f"{arm}: training diverged at step {step}; lower config.sound.learning_rate")
+        return ArmError(f"{arm}: training diverged at step {step}; lower config.sound.learning_rate")
 
     def check_trained(self) -> None:
         """Raises UserError for a run whose training has not come to its end."""

@@ -16,7 +16,7 @@ from experiments.settings import CLASSIFIERS, Setting, fixed, grid
 from sergan import writers
 from sergan.augment import Synthetic
 from sergan.classifiers.svm import SvmSettings
-from sergan.errors import UserError
+from sergan.errors import ArmError, UserError
 from sergan.folds import LeakError
 
 
@@ -83,7 +83,7 @@ def test_a_mixed_row_counts_for_both_of_its_classes(made):
 
 
 def test_more_sets_than_there_are_rows_are_refused(made):
-    with pytest.raises(UserError, match="2 sets need 48 rows of each class, 20 can be made"):
+    with pytest.raises(ArmError, match="2 sets need 48 rows of each class, 20 can be made"):
         rows(made).task(0, setting(2.0), real=True, seed=0)
 
 
@@ -140,9 +140,9 @@ def test_noise_makes_more_rows_than_the_source_has_and_a_transfer_no_more(made, 
 
 
 def test_rows_of_generators_that_diverged_are_not_used(made):
-    with pytest.raises(UserError, match="wdiv: training diverged at step 20"):
+    with pytest.raises(ArmError, match="wdiv: training diverged at step 20"):
         bench(made, Spy(diverged=True), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
-    with pytest.raises(UserError, match="wdiv: the rows are too large to be classified"):
+    with pytest.raises(ArmError, match="wdiv: the rows are too large to be classified"):
         bench(made, Spy(scale=1e200), "wdiv", "train", made.folds[0], 0, 10, 0.0, 0)
 
 
@@ -155,6 +155,26 @@ def test_a_hole_names_the_sets_that_all_rows_of_the_source_make(made, tmp_path):
     lines = writers.read_lines(epath.Path(tmp_path) / "part.holes.jsonl")
     assert [line["fold"] for line in lines] == [fold.index for fold in made.folds]
     assert {line["amount"] for line in lines} == {made.amount}
+
+
+class Damaged(Spy):
+    """Generators that cannot be read from disk."""
+
+    def transfer(self, member, x_SxD, rows_N):
+        raise UserError("generators_000 is damaged")
+
+
+@pytest.mark.parametrize("stage", ["choice", "predictions", "quality"])
+def test_damaged_generators_are_told_and_are_no_hole(made, stage):
+    holes, job = Holes("train", "wdiv"), classify.Job("train", "wdiv", 0, 0)
+    made.config.arms = ("wdiv",)
+    with pytest.raises(UserError, match="generators_000 is damaged"):
+        if stage == "choice":
+            choose._Trials(made, Damaged(), "train", "wdiv", 0, holes).all()
+        elif stage == "predictions":
+            classify._Part(made, Damaged(), {}, job, holes).predictions("svm")
+        else:
+            quality._fold(made, Damaged(), job, made.folds[0])
 
 
 def test_predictions_do_not_depend_on_how_many_folds_train_at_once(made, monkeypatch):
@@ -290,7 +310,7 @@ def test_holes_are_noted_once(made, tmp_path):
     holes, part = Holes("train", "smote"), epath.Path(tmp_path) / "choice" / "x.parquet"
     part.parent.mkdir()
     for _ in range(3):
-        holes.add(made.folds[0], 1.0, UserError("smote: class 'fear' has 4 rows"))
+        holes.add(made.folds[0], 1.0, ArmError("smote: class 'fear' has 4 rows"))
     holes.write(part)
     holes.write(part.with_name("y.parquet"))  # by another classifier
     gather(epath.Path(tmp_path))
@@ -302,7 +322,7 @@ def test_holes_of_tables_that_are_whole_stay_when_another_is_made_anew(made, tmp
 
     def found(name, reason):
         holes = Holes("train", "smote")
-        holes.add(made.folds[0], 1.0, UserError(reason))
+        holes.add(made.folds[0], 1.0, ArmError(reason))
         (run / name).mkdir()
         holes.write(run / name / "train_smote.parquet")
 
