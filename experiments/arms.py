@@ -10,7 +10,7 @@ import numpy as np
 from experiments.settings import CLASSIFIERS, Setting
 from experiments.study import Study
 from experiments.synthesise import Generators
-from sergan import adversarial, augment, folds
+from sergan import augment, folds, methods
 from sergan.augment import Synthetic
 from sergan.classifiers.tasks import Answer, Task
 from sergan.errors import ArmError
@@ -110,11 +110,11 @@ def bench(
             step = generators.step(member)
             raise ArmError(f"{arm}: training diverged at step {step}; lower config.hypers.lr_g or lr_c")
         given_R = source_R
-        if arm in adversarial.KINDS:  # rows from noise, as many as are wanted, whatever S has
+        if methods.from_noise(arm):  # rows from noise, as many as are wanted, whatever S has
             given_R = np.resize(source_R, max(per_class, len(source_R)))
         y_KxNxD = scaler.apply(generators.transfer(member, x_SxD, given_R))
         _check_lengths(arm, y_KxNxD)
-        synthetic = _draw(y_KxNxD, per_class, arm in adversarial.KINDS, rng)
+        synthetic = _draw(y_KxNxD, per_class, methods.from_noise(arm), rng)
     else:
         synthetic = augment.make(
             arm,
@@ -152,7 +152,7 @@ def _check_lengths(arm: str, y_KxNxD: np.ndarray) -> None:
 
 def can_make(study: Study, arm: str, fold: Fold, amount: float) -> bool:
     """Whether S has rows enough for `amount` sets of a fold; it always has for arms that take none of it."""
-    of_source = arm in augment.OF_SOURCE or (arm in METHODS and arm not in adversarial.KINDS)
+    of_source = arm in augment.OF_SOURCE or (arm in METHODS and not methods.from_noise(arm))
     return not of_source or study.per_class(fold, amount) <= len(folds.source_rows(fold, study.source))
 
 

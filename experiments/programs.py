@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments import ranges
-from sergan import adversarial, features, logmel
+from sergan import features, logmel, methods
 from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.gan import GanConfig, steps_per_epoch
@@ -32,7 +32,7 @@ def gan_config(
         "gan.epochs": gan.epochs * epoch,
         "training.save_every": config.training.save_every,
     }
-    if set(arms(config)) & set(adversarial.KINDS):
+    if any(map(methods.from_noise, arms(config))):
         steps |= {f"gan.{name}": gan[name] * epoch for name in ("noise_pretrain_epochs", "noise_epochs")}
     ranges.multiples(steps, config.training.log_every)
     return GanConfig(

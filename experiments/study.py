@@ -188,8 +188,8 @@ def assemble(config: Any, given: Rows) -> Study:
     _check_source(study)
     _check_amounts(study)
     if "speaker" in config.normalisations:
-        check_speakers("corpus", corpus)
-        check_speakers(f"source {config.source}", source)
+        check_rows_of_speakers("corpus", corpus)
+        check_rows_of_speakers(f"source {config.source}", source)
     return study
 
 
@@ -260,7 +260,7 @@ def _check_differences(swept: list[Point], plan: list[Member]) -> None:
         )
 
 
-def check_speakers(where: str, table: FeatureTable) -> None:
+def check_rows_of_speakers(where: str, table: FeatureTable) -> None:
     """Raises UserError for speakers with one row, which normalisation by speaker would make zeros."""
     speakers, counts = np.unique(table.speakers_U, return_counts=True)
     alone = speakers[counts < 2].tolist()

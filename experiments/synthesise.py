@@ -9,9 +9,9 @@ import pandas as pd
 from etils import epath
 
 from experiments import hosts, member_log
-from experiments.study import Study, check_speakers
+from experiments.study import Study, check_rows_of_speakers
 from experiments.train import restore_generators
-from sergan import adversarial, folds, rngs, synthesis, writers
+from sergan import folds, methods, rngs, synthesis, writers
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import LOSSES, GanConfig
@@ -132,7 +132,7 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
         raise UserError(f"{run}: all {len(wanted)} members diverged; begin anew with a lower hypers.lr_g")
     count_M = [per_class // len(sound) + (i < per_class % len(sound)) for i in range(len(sound))]
     may_M = [folds.source_rows(study.fold(member.fold), source) for member in sound]
-    if wanted[0].loss in adversarial.KINDS:  # rows from noise, as many as are wanted
+    if methods.from_noise(wanted[0].loss):  # rows from noise, as many as are wanted
         may_M = [np.resize(np.arange(len(source.ids_U)), max(1, per_class))] * len(sound)
     fewest = min(map(len, may_M))
     if per_class < 1 or max(count_M) > fewest:
@@ -141,7 +141,7 @@ def synthesise_more(study: Study, run: epath.Path, per_class: int, source: Featu
             f"{len(sound)} members and {fewest} source rows; give more speech with --source=PATH"
         )
     if wanted[0].normalisation == "speaker":
-        check_speakers("source", source)
+        check_rows_of_speakers("source", source)
     x_SxD = study.normalised_source(source, wanted[0].normalisation)
     frames = []
     for member, count, rows_R in zip(sound, count_M, may_M, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from sergan import adversarial, cells, comparison, data, page, sweep
+from sergan import cells, comparison, data, methods, page, sweep
 from sergan.run_folder import Run
 
 # Of what the rows are derived from, by the first part of an id or the name of a source.
@@ -57,7 +57,7 @@ def text(run: Run, rows: pd.DataFrame, features: int, source: str, command: str)
 
 def _origin(arm: str, source: str) -> str:
     """What a row was made of."""
-    if arm in adversarial.KINDS:
+    if methods.from_noise(arm):
         return f"Each was made by the one generator (`{arm}`) from noise that stands for its emotion."
     return (
         f"Each was made by the generator of its emotion (`{arm}`) from a row of “{source}”, which it names."

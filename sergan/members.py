@@ -1,12 +1,10 @@
 """Members = normalisations × sweep points × seeds × folds, trained as batched train states."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sergan import adversarial, methods, nets, rngs
+from sergan import adversarial, memory, methods, nets, rngs
 from sergan.errors import UserError
 from sergan.folds import Fold, Scaler
 from sergan.gan import GanConfig, GanData, Step
@@ -27,8 +25,6 @@ DATA_AXES: Any = GanData(None, None, 0, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
 _DATA_SPECS = GanData._make(
     PartitionSpec() if axis is None else PartitionSpec("member") for axis in DATA_AXES
 )
-# Where Linux says how much memory there is.
-_MEMINFO, _CGROUP, _OWN_CGROUP = map(Path, ("/proc/meminfo", "/sys/fs/cgroup", "/proc/self/cgroup"))
 Chunk = Callable[[Hypers, GanData, GanState], tuple[GanState, dict[str, jax.Array]]]
 
 
@@ -83,7 +79,7 @@ def plan(
 
     def program(gan: GanConfig, loss: str) -> GanConfig:
         """The networks of a loss, without the settings that it does not look at."""
-        if loss not in adversarial.KINDS:
+        if not methods.from_noise(loss):
             return replace(gan, loss=loss, noise_pretrain_steps=0, noise_steps=0, noise_rate=0.0)
         return replace(
             gan,
@@ -255,7 +251,7 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
         return 0
     same = max(map(len, _alike(members)))
     largest = max(bytes_per_member(gan) for gan in {member.gan for member in members})
-    on_a_host = max(1, int(_free_memory() // largest))
+    on_a_host = max(1, int(memory.for_training() // largest))
     on_cpu = jax.local_devices()[0].platform == "cpu"
     if on_cpu:
         on_a_host = min(on_a_host, _CPU_MEMBERS * jax.local_device_count())
@@ -267,43 +263,6 @@ def group_length(members: list[Member], at_most: int = 0) -> int:
     fewest, beside = (1, _BESIDE) if on_cpu else (most // 2 + 1, 0.0)
     on_each = min(range(fewest, most + 1), key=lambda n: (math.ceil(turns / n) * (n + beside), -n))
     return on_each * (devices if several else min(devices, math.ceil(same / on_each)))
-
-
-def _free_memory() -> float:
-    devices = jax.local_devices()
-    stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
-    if stats:
-        return 0.8 * (stats["bytes_limit"] - stats["bytes_in_use"]) * len(devices)
-    return 0.5 * _available_memory()
-
-
-def _available_memory() -> float:
-    """Bytes that Linux would give to programs: what is free, and what only keeps files at hand; in a
-    container no more than its limit leaves. Elsewhere (macOS) all of the memory."""
-    if not _MEMINFO.exists():
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    lines = _MEMINFO.read_text().splitlines()
-    kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return max(0.0, min(1024 * float(kib), _container_memory()))
-
-
-def _container_memory() -> float:
-    """Bytes that the limits of the containers and jobs around this process (cgroup v2) leave; without one
-    infinite."""
-    lines = _OWN_CGROUP.read_text().splitlines() if _OWN_CGROUP.exists() else []
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-    around = [Path(own), *Path(own).parents]
-    return min(_left_in(_CGROUP / folder) for folder in around)
-
-
-def _left_in(folder: Path) -> float:
-    """Bytes that the limit of one cgroup leaves."""
-    limit, used, kinds = (folder / f"memory.{name}" for name in ("max", "current", "stat"))
-    if not limit.exists() or not limit.read_text().strip().isdigit():
-        return math.inf
-    held = dict(line.split() for line in kinds.read_text().splitlines()) if kinds.exists() else {}
-    files = float(held.get("inactive_file", 0))  # are given up when programs want their place
-    return float(limit.read_text()) - float(used.read_text()) + files
 
 
 def shard(tree: Any, size: int) -> Any:

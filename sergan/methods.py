@@ -26,6 +26,11 @@ def reads(loss: str) -> frozenset[str]:
     return frozenset(Hypers._fields) - _UNREAD[loss]
 
 
+def from_noise(arm: str) -> bool:
+    """Whether an arm is trained and makes its rows from noise, as many as are wanted, and not of S."""
+    return METHODS.get(arm) is adversarial
+
+
 def of(config: GanConfig) -> ModuleType:
     """The method of a config."""
     return METHODS[config.loss]

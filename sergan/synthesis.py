@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from sergan import adversarial, methods
+from sergan import methods
 from sergan.corpora.tables import FeatureTable
 from sergan.errors import UserError
 from sergan.gan import GanConfig
@@ -64,7 +64,7 @@ def frame(
     """
     kinds, count = y_KxNxD.shape[:2]
     target = np.repeat(np.array(emotions), count)
-    if origin["arm"] in adversarial.KINDS:
+    if methods.from_noise(origin["arm"]):
         source = _noise(source)
     source_id = np.tile(source.ids_U, kinds)
     name = f"{origin['arm']}/{origin['normalisation']}/f{origin['fold']}s{origin['seed']}p{origin['point']}"

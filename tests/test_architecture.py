@@ -36,6 +36,7 @@ ORDER = [
     "adversarial",
     "sounds",
     "methods",
+    "memory",
     "members",
     "checksums",
     "checkpoint",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sergan import cyclegan, members
+from sergan import cyclegan, members, memory
 from sergan.folds import loso, pairs
 from tests.test_cyclegan import CLASSES, CONFIG, assert_close, group
 
@@ -108,15 +108,15 @@ def test_a_cpus_groups_are_not_half_empty(count, length, monkeypatch):
 
 
 def test_the_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "_CGROUP", tmp_path)
-    monkeypatch.setattr(members, "_OWN_CGROUP", tmp_path / "none")
-    free = members._available_memory()
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUP", tmp_path / "none")
+    free = memory.available()
     assert free > 1e8
     (tmp_path / "memory.current").write_text("70000000\n")
     (tmp_path / "memory.stat").write_text("anon 50000000\ninactive_file 5000000\n")
     for limit, left in (("100000000", 3.5e7), ("50000000", 0.0), ("max", None)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        found = members._available_memory()
+        found = memory.available()
         assert found == left if left is not None else found > 1e8
 
 
@@ -125,18 +125,18 @@ def test_the_memory_of_a_job_is_what_any_limit_around_it_leaves(tmp_path, monkey
     inner = tmp_path / "slurm/job_1/step_0"
     inner.mkdir(parents=True)
     (tmp_path / "own").write_text("3:cpu:/\n0::/slurm/job_1/step_0\n")
-    monkeypatch.setattr(members, "_CGROUP", tmp_path)
-    monkeypatch.setattr(members, "_OWN_CGROUP", tmp_path / "own")
-    assert members._container_memory() == float("inf")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUP", tmp_path / "own")
+    assert memory._in_container() == float("inf")
     (tmp_path / limited / "memory.max").write_text("900\n")
     (tmp_path / limited / "memory.current").write_text("200\n")
     (inner / "memory.max").write_text("max\n") if limited != "slurm/job_1/step_0" else None
-    assert members._container_memory() == 700
+    assert memory._in_container() == 700
 
 
 def test_where_linux_says_nothing_all_memory_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "_MEMINFO", tmp_path / "none")
-    assert members._available_memory() > 1e8
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    assert memory.available() > 1e8
 
 
 @pytest.mark.parametrize(("size", "half"), [(8, 4), (12, 8), (4, 2), (5, 3), (2, 1)])

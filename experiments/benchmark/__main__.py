@@ -48,7 +48,7 @@ FIGURES: dict[str, Figure] = {
     "saves": saves.figure,
 }
 AXES = tuple(axis for axis, _ in FULL.growth)
-AT_DEFAULT_SIZE = ("growth", "sweep", "saves", "extraction", "networks")  # the others: at all sizes asked for
+AT_FIRST_SIZE = ("growth", "sweep", "saves", "extraction", "networks")  # the others: at all sizes asked for
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,7 +68,7 @@ def measure(figures: list[str], sizes: list[Size], effort: Effort, out: str = ""
     lines: list[dict[str, Any]] = []
     record = {"machine": machine.describe(), "precision": sizes[0].gan.precision, "lines": lines}
     for name in figures:
-        for line in FIGURES[name](sizes[:1] if name in AT_DEFAULT_SIZE else sizes, effort):
+        for line in FIGURES[name](sizes[:1] if name in AT_FIRST_SIZE else sizes, effort):
             print(json.dumps(line), flush=True)
             lines.append(line)
             if out:  # what has been measured is not lost where a later figure fails

@@ -1,6 +1,7 @@
 """Feature tables: rows of features with id, speaker and emotion, and what is wrong with them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -167,8 +168,7 @@ def check_labels(table: FeatureTable, where: object) -> None:
 
 def check_unique(names: Sequence[str], what: str, where: object) -> None:
     """Raises UserError, naming the first offenders, for a name that is there twice."""
-    seen: set[str] = set()
-    twice = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{where}: duplicated {what}: {listed(twice)}")
 

@@ -207,9 +207,11 @@ def test_amounts_that_are_no_row_or_there_twice_are_refused(config):
 
 
 def test_speakers_of_one_row_have_no_deviation(toy):
-    study.check_speakers("source", toy)
+    study.check_rows_of_speakers("source", toy)
     with pytest.raises(UserError, match=r"^source: 1 speakers have one row \(s1\)"):
-        study.check_speakers("source", toy.select(np.append(np.flatnonzero(toy.speakers_U != "s1"), 0)))
+        study.check_rows_of_speakers(
+            "source", toy.select(np.append(np.flatnonzero(toy.speakers_U != "s1"), 0))
+        )
 
 
 @pytest.mark.parametrize(
