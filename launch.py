@@ -21,9 +21,11 @@ from sergan.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
 MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
 WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
-OUT = flags.DEFINE_string("out", "", "What synthesize writes: .parquet, .csv, .npz or a folder; report's.")
+OUT = flags.DEFINE_string(
+    "out", "", "What synthesize writes: .parquet, .csv, .npz a folder; report: a folder."
+)
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows or clips that synthesize writes for each class.")
-SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize: a folder or table, of features.")
+SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize, as config.source has it.")
 SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps of training to trace for TensorBoard or Perfetto.", 0)
 HOSTS = flags.DEFINE_string("hosts", "", "Several processes: auto, or ADDRESS:PORT,COUNT,INDEX of this one.")

@@ -13,7 +13,7 @@ def base() -> ml_collections.ConfigDict:
     c.kind = "features"  # what a study works on; of recordings see configs/recordings.py
 
     c.corpus = corpus = ml_collections.ConfigDict()
-    corpus.name = "emodb"  # of a table or tfds:NAME in its place, that one's unless one is given
+    corpus.name = "emodb"  # a table or tfds:NAME in EMO-DB's place gives its own name
     corpus.root = ""  # folder of the corpus as distributed, or tfds:NAME; empty: the embedded table
     corpus.table = ""  # or a table of clips (csv with the column file) or of features (npz, csv, parquet)
     corpus.columns = ""  # names of columns in your table, "{'file': 'path', 'emotion': 'label'}"
@@ -49,7 +49,7 @@ def base() -> ml_collections.ConfigDict:
     c.seeds = 3  # of the DNN, for each GAN seed
     c.amount = 0.0  # synthetic sets, each as large as the real training set; 0: a row of every class for
     # each row of S
-    c.curve = ()  # amounts beside the real rows, in place of that one
+    c.curve = ()  # amounts tried beside the real rows instead of `amount`
     c.noise = 0.3  # of the arm noise, in deviations of a feature
     c.mixup = 0.4  # of the arm mixup, alpha of its Beta distribution
     c.distances = False  # all measures of quality, not only the difference of means

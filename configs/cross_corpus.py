@@ -44,7 +44,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.normalisations = ("train", "speaker")
         config.amount = 1.0
         config.curve = config.choice.amounts = (1.0, 3.0)
-        config.choice.speakers = 2
     if arg == "debug":
         _debug(config)
     return config

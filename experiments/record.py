@@ -24,6 +24,7 @@ HARMLESS = (
     "features.workers",
     "training.compilation_cache",
 )  # a run folder may be continued with others
+PARTS = ("predictions", "choice", "quality")  # folders with parts of tables, until those are whole
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "opensmile")
 
 

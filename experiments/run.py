@@ -10,11 +10,9 @@ import ml_collections
 from etils import epath
 
 from experiments import hosts, lock, storage
-from experiments.record import open_run, record_of
+from experiments.record import PARTS, open_run, record_of
 from sergan import writers
 from sergan.errors import UserError
-
-PARTS = ("predictions", "choice", "quality")  # folders with parts of tables, until those are whole
 
 
 def run(

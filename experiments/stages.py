@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeVar
 from etils import epath
 
 from experiments import holes, hosts, lock
-from experiments.run import PARTS
+from experiments.record import PARTS
 from sergan import events, metrics, report, sweep, writers
 from sergan.run_folder import Run
 from sergan.sections import head
