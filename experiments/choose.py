@@ -107,11 +107,15 @@ def inner_uar(trials: pd.DataFrame, fold: Fold, inner: list[Fold], count: int) -
 
 
 def _uar(trials: pd.DataFrame, count: int) -> np.ndarray:
-    """UAR of each of `count` settings; NaN for one with trials of fewer folds and speakers than another."""
+    """UAR of each of `count` settings, on the folds and speakers that all of them have; NaN for one with
+    trials of fewer folds and speakers than another."""
     if trials.empty:
         return np.full(count, np.nan)
     places = trials[["setting", "fold", "speaker"]].drop_duplicates()["setting"].value_counts()
-    trials = trials[trials.setting.isin(places[places == places.max()].index)]
+    most = places[places == places.max()].index
+    trials = trials[trials.setting.isin(most)]
+    has_them = trials.groupby(["fold", "speaker"])["setting"].transform("nunique") == len(most)
+    trials = trials[has_them]
     counts = trials.groupby(["setting", "truth"])[["hits", "total"]].sum()
     recall = (counts.hits / counts.total).groupby("setting").mean()
     return recall.reindex(range(count)).to_numpy(float)

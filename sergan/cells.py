@@ -41,9 +41,9 @@ MEASURES = {
         "Fréchet ↓",
         1,
         "squared Fréchet distance of two normal distributions with shrunk covariances, fitted to real and "
-        "synthetic rows; lower is better, but only to compare arms with equally many rows: at these sample "
-        "sizes it is far from 0 even for rows of equal distribution (two sets of other people's rows of one "
-        "speech corpus give about 700)",
+        "synthetic rows; lower is better, but only between arms with equally many rows and far from 0: two "
+        "sets of other people's rows of one speech corpus give about 700, and each side is shrunk by its own "
+        "number of rows, so that copies of the real ones do not have the least",
     ),
     "mmd": Measure("MMD² ↓", 4, "squared maximum mean discrepancy; lower is better, about 0 is none"),
     "mmd_p": Measure("MMD p ↑", 3, "its p value among random relabellings; a small one: the two differ"),
@@ -62,20 +62,22 @@ MEASURES = {
     "two_sample": Measure(
         "Two-sample → ½",
         3,
-        "balanced accuracy of a classifier that tells real from synthetic rows; 0.5 is best, they cannot be "
-        "told apart, and neither direction is simply better: towards 1 they differ; far below 0.5 synthetic "
-        "rows are near-copies of real ones (a copy of a held-out row is in training with the other label)",
+        "balanced accuracy of a classifier that tells real from synthetic rows; towards 1 they differ; at "
+        "0.5 and below they cannot be told apart. Rows with the real ones' means, copies among them, have "
+        "about 0.4, since what is held out moves the means of the rest away from it",
     ),
     "agreement": Measure(
         "Agreement ↑",
         3,
-        "share of synthetic rows that a classifier of real rows gives their emotion; higher is better",
+        "share of synthetic rows that a classifier of real rows gives their emotion; low ones are of no "
+        "clear emotion, but copies and rows that collapsed to the middle of a class have 1",
     ),
     "nearest_synthetic": Measure(
         "Nearest, synthetic",
         2,
-        "median distance of synthetic rows to the nearest real training row; well below that of held-out "
-        "rows, in the next column, it tells of memorised training rows",
+        "median distance of synthetic rows to the nearest real training row; near 0 it tells of memorised "
+        "rows. Below that of held-out rows, in the next column, it need not: these are another speaker's, "
+        "and rows in the middle of a class are near to all",
     ),
     "nearest_held_out": Measure(
         "Nearest, held out", 2, "the same distance for the real rows that were held out"

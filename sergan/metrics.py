@@ -48,6 +48,7 @@ CONTRASTS = (
 _NEEDED = (*CELL, "id", "speaker", "fold", "seed", "truth", "prediction")
 _OWN = (("real+wdiv",), ("real+gan",), ("real+wavegan", "real+specgan"))
 _EXACT_SPEAKERS = 12  # up to here all 2^S sign patterns are tried
+_FEW = 6  # speakers, fewer than which have too few different bootstrap means for percentiles
 _PATTERNS = 10_000
 
 
@@ -95,7 +96,8 @@ def results(predictions: pd.DataFrame, replicates: int = 2000, seed: int = 0) ->
 
     UAR and WA are pooled over folds per seed, then averaged over seeds, in [0, 1]. Intervals are percentiles
     of a bootstrap over speakers (all rows and seeds of a drawn speaker together), as far out as makes 95 % of
-    a mean of so few: the 0.9th and 99.1st of ten speakers, near the 2.5th and 97.5th of many.
+    a mean of so few: the 0.9th and 99.1st of ten speakers, near the 2.5th and 97.5th of many. Of
+    fewer than six speakers they reach as far as Student's t times the bootstrap's deviation.
     Rows without an amount are those whose settings, the amount among them, were chosen on inner folds; they
     are compared with the chosen `real`, and where there are any only they are tested.
     `delta_*` is the difference to the arm `real` with the same classifier and normalisation, on the speakers
@@ -295,25 +297,33 @@ def _bootstrap(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = Non
 
 
 def _interval(tally: _Tally, weight_RxS: np.ndarray, minus: _Tally | None = None) -> tuple[float, float]:
-    """The ends of the interval of UAR, or of its difference to `minus`; NaN with fewer than two speakers."""
+    """The ends of the interval of UAR, or of its difference to `minus`; NaN with fewer than two speakers.
+
+    Fewer than six give a bootstrap too few different means for such percentiles: as far from the value as
+    Student's t times their deviation.
+    """
     speakers = int((tally.total_SxQxC.sum(axis=(1, 2)) > 0).sum())
     if speakers < 2:
         return float("nan"), float("nan")
     values_R = _bootstrap(tally, weight_RxS, minus)
     finite = values_R[np.isfinite(values_R)]  # a replicate may hold only speakers without rows
-    tail = tail_of(speakers)
+    if speakers < _FEW:
+        value = float(_bootstrap(tally, np.ones((1, weight_RxS.shape[1])), minus)[0])
+        half = reach_of(speakers) * float(finite.std())
+        least = 0.0 if minus is None else -1.0
+        return max(value - half, least), min(value + half, 1.0)
+    tail = float(ndtr(-reach_of(speakers)))
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def tail_of(speakers: int) -> float:
-    """The share of bootstrap means of so many that lies outside of a 95 % interval on each side.
+def reach_of(speakers: int) -> float:
+    """How many deviations of bootstrap means of so many a 95 % interval reaches to each side.
 
     Means of draws spread too little, by (n - 1) / n in their variance, and Student's t asks for more than the
     normal distribution does. Source: Hesterberg 2015 (expanded percentiles).
     """
-    reach = stdtrit(speakers - 1, 0.975) * math.sqrt(speakers / (speakers - 1))
-    return float(ndtr(-reach))
+    return float(stdtrit(speakers - 1, 0.975)) * math.sqrt(speakers / (speakers - 1))
 
 
 def _baseline(cell: Cell, tallies: dict[Cell, _Tally]) -> _Tally | None:

@@ -169,8 +169,8 @@ def test_the_table_of_a_sweep_has_classifiers_beside_each_other():
 
 
 def test_measures_that_do_not_simply_rank_say_so():
-    assert "neither direction is simply better" in cells.MEASURES["two_sample"].meaning
-    assert "near-copies" in cells.MEASURES["two_sample"].meaning
+    assert "at 0.5 and below they cannot be told apart" in cells.MEASURES["two_sample"].meaning
+    assert "copies among them" in cells.MEASURES["two_sample"].meaning
     assert "about 700" in cells.MEASURES["frechet"].meaning
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
 from sergan import metrics
@@ -108,8 +109,9 @@ def test_results_equal_scikit_learn_row_by_row(seed):
     assert real[["delta_uar", "delta_low", "delta_high", "p_value"]].isna().all(axis=None)
 
 
-def test_the_bootstrap_equals_an_explicit_loop_over_the_same_draws():
-    predictions, replicates, seed = make_predictions(np.random.default_rng(4)), 40, 11
+@pytest.mark.parametrize("count", [4, 7])
+def test_the_bootstrap_equals_an_explicit_loop_over_the_same_draws(count):
+    predictions, replicates, seed = make_predictions(np.random.default_rng(4), count), 40, 11
     table = metrics.results(predictions, replicates, seed).set_index("arm")
     speakers = sorted(predictions["speaker"].unique())
     drawn_RxS = np.random.default_rng(seed).integers(len(speakers), size=(replicates, len(speakers)))
@@ -126,13 +128,17 @@ def test_the_bootstrap_equals_an_explicit_loop_over_the_same_draws():
         for drawn in drawn_RxS
         for rows in [pd.concat([by_speaker["real+x"][i] for i in drawn])]
     ]
-    for names, values_R in (
-        (("uar_low", "uar_high"), values["real+x"]),
-        (("wa_low", "wa_high"), np.array(accuracy)),
-        (("delta_low", "delta_high"), values["real+x"] - values["real"]),
+    reach = metrics.reach_of(count)
+    for names, value, values_R in (
+        (("uar_low", "uar_high"), "uar", values["real+x"]),
+        (("wa_low", "wa_high"), "wa", np.array(accuracy)),
+        (("delta_low", "delta_high"), "delta_uar", values["real+x"] - values["real"]),
     ):
-        tail = metrics.tail_of(len(speakers))
-        expected = np.quantile(values_R, [tail, 1 - tail])
+        if count == 7:
+            expected = np.quantile(values_R, [ndtr(-reach), ndtr(reach)])
+        else:
+            expected = table.loc["real+x", value] + reach * values_R.std() * np.array([-1, 1])
+            expected = np.clip(expected, -1 if value == "delta_uar" else 0, 1)
         np.testing.assert_allclose(table.loc["real+x", list(names)].astype(float), expected, atol=1e-9)
 
 
@@ -200,9 +206,22 @@ def test_the_interval_of_ten_speakers_covers_the_truth_as_often_as_it_says():
     assert 0.9 <= covered / 200 <= 0.985
 
 
-def test_tails_of_few_speakers_are_thin():
-    assert metrics.tail_of(10) == pytest.approx(0.00855, abs=1e-5)
-    assert metrics.tail_of(2) < 1e-9 and metrics.tail_of(10_000) == pytest.approx(0.025, abs=1e-4)
+def test_intervals_of_few_speakers_reach_further():
+    """Of two by Student's t of one degree, 12.7, times the root of 2."""
+    assert metrics.reach_of(2) == pytest.approx(12.7062 * 2**0.5, rel=1e-5)
+    assert ndtr(-metrics.reach_of(10)) == pytest.approx(0.00855, abs=1e-5)
+    assert metrics.reach_of(10_000) == pytest.approx(1.96, abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 6])
+def test_where_arms_are_alike_the_interval_of_a_few_speakers_seldom_excludes_zero(count):
+    """Percentiles alone would in half of the cases of two speakers, in a fifth of three."""
+    rng, excluded = np.random.default_rng(count), 0
+    for _ in range(100):
+        predictions = make_predictions(rng, count, rows=30, seeds=1, rates={"real": 0.6, "real+x": 0.6})
+        row = metrics.results(predictions, replicates=300).set_index("arm").loc["real+x"]
+        excluded += row["delta_low"] > 0 or row["delta_high"] < 0
+    assert excluded <= 12
 
 
 @given(st.integers(0, 10_000))

@@ -241,6 +241,17 @@ def test_a_fold_s_choice_counts_only_what_was_trained_without_its_speaker(made):
     np.testing.assert_allclose(choose.inner_uar(frame, made.folds[1], made.inner, 2), [0.5, 2 / 3])
 
 
+def test_settings_that_lack_different_speakers_are_compared_on_what_both_have(made):
+    """Alike on every speaker, and each without another hard one; on what is left they are the same."""
+    frame = trials(made, lambda fold, speaker: {"s2": 2, "s3": 9}.get(speaker, 6))
+    both = pd.concat([frame[frame.setting == 0].assign(setting=number) for number in (0, 1)])
+    lacking = both[
+        ~((both.setting == 0) & (both.speaker == "s2") | (both.setting == 1) & (both.speaker == "s3"))
+    ]
+    uar = choose.inner_uar(lacking, made.folds[0], made.inner, 2)
+    assert uar[0] == uar[1] and np.isfinite(uar).all()
+
+
 def test_settings_are_compared_on_the_same_folds_and_speakers(made):
     """Setting 1 is perfect but could not run in one inner fold."""
     frame = trials(made, lambda fold, speaker: 10)
