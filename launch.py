@@ -21,9 +21,7 @@ from sergan.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE[:PRESET].")
 MODE = flags.DEFINE_enum("mode", "run", ["run", "inspect", "synthesize", "report"], "What to do.")
 WORKDIR = flags.DEFINE_string("workdir", "", "The run folder; by default runs/<config and overrides>.")
-OUT = flags.DEFINE_string(
-    "out", "", "What synthesize writes: .parquet, .csv, .npz a folder; report: a folder."
-)
+OUT = flags.DEFINE_string("out", "", "What synthesize or report writes: a folder, or .parquet, .csv, .npz.")
 PER_CLASS = flags.DEFINE_integer("per_class", 200, "Rows or clips that synthesize writes for each class.")
 SOURCE = flags.DEFINE_string("source", "", "Other speech for synthesize, as config.source has it.")
 SWEEP = flags.DEFINE_string("sweep", "", "A grid of CycleGAN settings; alone, the config's sweep(add).")

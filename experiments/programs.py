@@ -10,8 +10,6 @@ from sergan.errors import UserError
 from sergan.folds import Fold
 from sergan.gan import GanConfig, steps_per_epoch
 
-_LARGEST = 2**31 - 1  # step
-
 
 def gan_config(
     config: Any, names_D: tuple[str, ...], splits: list[Fold], classes: tuple[str, ...], identity: bool
@@ -63,7 +61,7 @@ def gan_config(
         noise_steps=gan.noise_epochs * epoch,
         noise_rate=gan.noise_rate,
         steps=gan.epochs * epoch,
-        decay_steps=min(gan.decay_epochs * epoch, _LARGEST),
+        decay_steps=gan.decay_epochs * epoch,
         decay_factor=gan.decay_factor,
         decay_floor=gan.decay_floor,
         shape=_shape(config, names_D),

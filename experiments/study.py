@@ -115,8 +115,19 @@ class Study:
 
     def view(self, member: Member) -> View:
         """What the member's fold lets it see, with the min-max scaler fitted on exactly that."""
-        fold = self.fold(member.fold)
-        x_UxD, x_SxD = self.tables[member.normalisation]
+        key = member.normalisation, member.fold
+        if key not in self._views:
+            self._views[key] = self._view(*key)
+        return self._views[key]
+
+    @cached_property
+    def _views(self) -> dict[tuple[str, int], View]:
+        """Those that were asked for: each measures all of S."""
+        return {}
+
+    def _view(self, normalisation: str, number: int) -> View:
+        fold = self.fold(number)
+        x_UxD, x_SxD = self.tables[normalisation]
         source_R = folds.source_rows(fold, self.source)
         emotion_R = self.corpus.emotions_U[fold.train_R]
         target_KxR = tuple(fold.train_R[emotion_R == emotion] for emotion in self.classes)

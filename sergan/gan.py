@@ -13,6 +13,7 @@ from sergan.state import GanState, Hypers
 LOSSES = ("gan", "wdiv")  # Jensen-Shannon, Wasserstein divergence
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 ACTIVATIONS = ("float32", "bfloat16")
+_LARGEST = 2**31 - 1  # step
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def batch(config: GanConfig, data: GanData, key: jax.Array) -> tuple[jax.Array, 
 
 def decay(config: GanConfig, step: jax.Array) -> jax.Array:
     """The papers' learning-rate shape: factor^floor(step of joint training / decay_steps), above a floor."""
-    epochs = jnp.maximum(step - config.pretrain_steps, 0) // config.decay_steps
+    epochs = jnp.maximum(step - config.pretrain_steps, 0) // min(config.decay_steps, _LARGEST)
     return jnp.maximum(config.decay_factor ** epochs.astype(jnp.float32), config.decay_floor)
 
 

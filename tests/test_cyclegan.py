@@ -254,6 +254,8 @@ def test_the_learning_rate_falls_by_its_factor_every_decay_steps_after_pretraini
     config = replace(CONFIG, pretrain_steps=10, decay_steps=50, decay_floor=0.5)
     rates = [float(gan.decay(config, jnp.int32(step))) for step in (0, 10, 59, 60, 110, 10_000)]
     assert rates == pytest.approx([1, 1, 1, 0.8, 0.64, 0.5])
+    never = replace(config, decay_steps=10**10)  # more than a step can count
+    assert float(gan.decay(never, jnp.int32(2**31 - 1))) == 1
 
 
 def test_the_mean_reduction_weakens_the_cycle_against_the_critic(toy):
