@@ -60,14 +60,14 @@ MEASURES = {
         "Coverage ↑", 3, "share of real rows with a synthetic row in their neighbourhood; higher is better"
     ),
     "two_sample": Measure(
-        "Two-sample → ½",
+        "Two-sample",
         3,
         "balanced accuracy of a classifier that tells real from synthetic rows; towards 1 they differ; at "
         "0.5 and below they cannot be told apart. Rows with the real ones' means, copies among them, have "
         "about 0.4, since what is held out moves the means of the rest away from it",
     ),
     "agreement": Measure(
-        "Agreement ↑",
+        "Agreement",
         3,
         "share of synthetic rows that a classifier of real rows gives their emotion; low ones are of no "
         "clear emotion, but copies and rows that collapsed to the middle of a class have 1",

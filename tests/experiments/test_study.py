@@ -552,7 +552,9 @@ def test_across_corpora_speech_of_the_targets_speakers_is_known_by_their_names(c
     config.corpus.classes, config.normalisations = (), ("train",)
     made = study.prepare(config)
     assert set(made.source.speakers_U) == {"else", *(f"two/ts{n}" for n in (1, 2, 3, 4))}
-    assert set(made.source.speakers_U[made.view(made.members[0]).source_R]) == {"else"}
+    view = made.view(made.members[0])
+    assert set(made.source.speakers_U[view.source_R]) == {"else"}
+    assert made.view(made.members[0]) is view  # S is measured once
     config.target.labels = "{'anger': 'sadness', 'sadness': 'anger'}"  # words that mean something else there
     swapped = study.prepare(config)
     same_U = made.corpus.emotions_U == swapped.corpus.emotions_U
